@@ -1,0 +1,1 @@
+"""Versioned object storage with Kubernetes' semantics, behind one interface."""

@@ -1,0 +1,1 @@
+"""The edge agent: keeps a device's share of the desired state on disk, runs it, and reports what runs."""
