@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
+
+
+class StorageUnavailable(AiokubeedgeError):
+    """The device's disk does not take writes (full, failing); nothing of the write was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ class Applied:
 class Desired(Protocol):
     """Reads of what this node should run. Answers come from memory; they are what is on disk."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether this database has been in step with the cloud at least once.
+
+        False in a new database and in one rebuilt after corruption, until the first resume ends. While it is
+        False, a running pod that is not held may well be wanted: adopt or leave it alone, never stop it as an
+        orphan. Once True it stays True, also offline and across restarts.
+        """
+
     def get(self, key: ObjectKey) -> Held | None:
         """Return the object, or None where this node does not hold it (yet)."""
 
@@ -58,11 +72,19 @@ class Subscriber(Protocol):
     def applied(self, changes: Sequence[Applied]) -> None:
         """Take note of committed changes; called on the event loop, in commit order, must not block."""
 
+    def completed(self) -> None:
+        """Take note that ``Desired.complete`` has become True: what is not held now is not wanted.
+
+        Called once, after the ``applied`` calls of the resume that completed the slice.
+        """
+
 
 class Reports(Protocol):
     """What the agent reports up. Each call returns once the report is on disk; the link sends it when it can.
 
     Only the newest report per object is kept, so a node that is cut off for a month owes one status per pod.
+    While the disk takes no writes, reports are kept in memory and still sent, and written once there is room; the
+    calls then return without having waited for the disk and never raise for it.
     """
 
     async def pod_status(self, namespace: str, name: str, uid: Uid, status: Body) -> None:
