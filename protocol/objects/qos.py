@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from protocol.objects.keys import Body
@@ -30,7 +31,7 @@ def qos_class(pod: Body) -> QosClass:
     return "Guaranteed" if guaranteed else "Burstable"
 
 
-def _amounts(container: Body) -> tuple[dict[str, object], dict[str, object]]:
+def _amounts(container: Body) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     resources = container.get("resources") or {}
     requests, limits = (
         {

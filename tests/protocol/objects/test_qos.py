@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from protocol.objects.keys import Body
+from protocol.objects.qos import qos_class
+
+SEED_SAMPLE = {"requests": {"memory": "256Mi", "cpu": "100m"}, "limits": {"memory": "512Mi", "cpu": "200m"}}
+EQUAL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1024Mi"}}
+LIMITS_ONLY = {"limits": {"cpu": "1", "memory": "1Gi"}}
+
+
+def pod(*resources: Body, init: Body | None = None) -> Body:
+    spec: Body = {"containers": [{"name": f"c{index}", "resources": part} for index, part in enumerate(resources)]}
+    if init is not None:
+        spec["initContainers"] = [{"name": "init", "resources": init}]
+    return {"spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (pod(SEED_SAMPLE), "Burstable"),
+        (pod(EQUAL), "Guaranteed"),
+        (pod(LIMITS_ONLY), "Guaranteed"),
+        (pod(EQUAL, {}), "Burstable"),
+        (pod(EQUAL, init={}), "Burstable"),
+        (pod(EQUAL, init=EQUAL), "Guaranteed"),
+        (pod({"limits": {"cpu": "1"}}), "Burstable"),
+        (pod({}), "BestEffort"),
+        (pod({"requests": {"cpu": "0"}}), "BestEffort"),
+        (pod({"requests": {"example.com/gpu": "1"}}), "BestEffort"),
+        ({"spec": {"containers": [{"name": "a"}]}}, "BestEffort"),
+    ],
+)
+def test_the_rules_of_kubernetes(subject: Body, expected: str) -> None:
+    assert qos_class(subject) == expected
