@@ -1,0 +1,54 @@
+# One entry point for people and CI. Each target does its own set-up: `make demo` on a fresh checkout works.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench coverage format clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Create .venv and install everything into it
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "python's venv module is missing: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
+	@echo "Installing into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@rm -f $(VENV)/.installed-for-*
+	@touch $@
+
+demo: $(STAMP) ## One cloud, two edge nodes, an app, a cut link: all on loopback (KEEP=1 leaves it running)
+	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+
+test: $(STAMP) ## Every test, real processes and kubectl included
+	@$(BIN)/pytest -n 2 --dist worksteal -q
+
+check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a minute
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary protocol cloudcore edgecore tests examples benchmarks
+	@$(BIN)/lint-imports --config pyproject.toml >.lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
+	@$(BIN)/pytest -n 2 -q -m "not e2e and not slow"
+
+bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+coverage: $(STAMP) ## Line and branch coverage of the whole suite
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -p no:xdist
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --sort=cover
+
+format: $(STAMP) ## Rewrite the code in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet .
+
+clean: ## Remove what was built and measured
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .lint-imports.log
