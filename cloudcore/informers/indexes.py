@@ -1,0 +1,32 @@
+"""Index functions that several parts share. A name always stands for the same function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from protocol.objects.keys import Body
+
+BY_NODE = "node"
+BY_CONTROLLER = "controller-uid"
+BY_OWNER = "owner-uid"
+
+
+def node_of_pod(pod: Body) -> Iterable[str]:
+    """Return the node a pod is bound to, if any."""
+    node = pod.get("spec", {}).get("nodeName")
+    return (node,) if node else ()
+
+
+def controller_uid(body: Body) -> Iterable[str]:
+    """Return the uid of the object's managing controller, if any."""
+    return [owner["uid"] for owner in _owners(body) if owner.get("controller")]
+
+
+def owner_uids(body: Body) -> Iterable[str]:
+    """Return the uids of all owners."""
+    return [owner["uid"] for owner in _owners(body)]
+
+
+def _owners(body: Body) -> list[Body]:
+    owners: list[Body] = body["metadata"].get("ownerReferences") or []
+    return owners

@@ -1,0 +1,232 @@
+"""The work queue: keys waiting to be worked on, each at most once, each by one worker at a time.
+
+:class:`WorkQueue` is the core (no loop, no clock); :class:`AsyncWorkQueue` puts it on the event loop. The queue is a
+map keyed by object: it coalesces, and its bound is the number of distinct keys, that is of objects. Nothing is ever
+dropped from it. Adding a key that is being worked on queues it again for when its worker is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class QueueCounters:
+    """What a queue has seen; plain numbers for metrics.
+
+    Attributes:
+        added: Keys that became ready, duplicates not counted.
+        retried: Retries asked for.
+        taken: Keys handed to workers.
+        waited_s: Seconds all taken keys together were ready before they were taken.
+        worst_wait_s: The longest of these waits.
+    """
+
+    added: int = 0
+    retried: int = 0
+    taken: int = 0
+    waited_s: float = 0.0
+    worst_wait_s: float = 0.0
+
+
+class WorkQueue(Generic[K]):
+    """A de-duplicating queue with delays and per-key back-off. Performs no I/O and reads no clock.
+
+    Args:
+        delay: Seconds to wait before the n-th retry in a row (from 1) of one key.
+    """
+
+    def __init__(self, delay: Callable[[int], float]) -> None:
+        self._delay = delay
+        self._ready: deque[K] = deque()
+        self._ready_since: dict[K, float] = {}
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._due: dict[K, float] = {}
+        self._timers: list[tuple[float, int, K]] = []
+        self._attempts: dict[K, int] = {}
+        self._order = itertools.count()
+        self.counters = QueueCounters()
+
+    def __len__(self) -> int:
+        """Return the number of keys that are ready to be worked on."""
+        return len(self._ready)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is ready and nobody works; keys may still be waiting for their time."""
+        return not self._ready and not self._working
+
+    def add(self, key: K, now: float) -> None:
+        """Make ``key`` ready, at once or when its worker is done."""
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._ready_since:
+            self._ready_since[key] = now
+            self._ready.append(key)
+            self.counters.added += 1
+
+    def add_after(self, key: K, delay_s: float, now: float) -> None:
+        """Make ``key`` ready in ``delay_s`` seconds, unless it is due earlier already."""
+        if delay_s <= 0:
+            self.add(key, now)
+            return
+        due = now + delay_s
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            heapq.heappush(self._timers, (due, next(self._order), key))
+
+    def retry(self, key: K, now: float, *, at_least_s: float = 0.0) -> float:
+        """Make ``key`` ready after its back-off, which grows until :meth:`forget`.
+
+        Returns:
+            The seconds it waits.
+        """
+        attempt = self._attempts.get(key, 0) + 1
+        self._attempts[key] = attempt
+        self.counters.retried += 1
+        delay_s = max(self._delay(attempt), at_least_s)
+        self.add_after(key, delay_s, now)
+        return delay_s
+
+    def forget(self, key: K) -> None:
+        """Reset the back-off of ``key``."""
+        self._attempts.pop(key, None)
+
+    def attempts(self, key: K) -> int:
+        """Return how often in a row ``key`` was retried."""
+        return self._attempts.get(key, 0)
+
+    def take(self, now: float) -> K | None:
+        """Hand out the next ready key, or None. The caller owes a :meth:`done`."""
+        self.handle_timer(now)
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        wait_s = max(0.0, now - self._ready_since.pop(key))
+        self._working.add(key)
+        self.counters.taken += 1
+        self.counters.waited_s += wait_s
+        self.counters.worst_wait_s = max(self.counters.worst_wait_s, wait_s)
+        return key
+
+    def done(self, key: K, now: float) -> None:
+        """Note that the worker of ``key`` has finished; the key is ready again if it was added meanwhile."""
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key, now)
+
+    def next_timer(self) -> float | None:
+        """Return when the next waiting key is due."""
+        while self._timers and self._due.get(self._timers[0][2]) != self._timers[0][0]:
+            heapq.heappop(self._timers)  # superseded by an earlier time
+        return self._timers[0][0] if self._timers else None
+
+    def handle_timer(self, now: float) -> None:
+        """Make ready what is due."""
+        while (due := self.next_timer()) is not None and due <= now:
+            _, _, key = heapq.heappop(self._timers)
+            del self._due[key]
+            self.add(key, now)
+
+
+class AsyncWorkQueue(Generic[K]):
+    """A :class:`WorkQueue` on the running loop's clock, with one timer and one wake-up per ready key.
+
+    Args:
+        delay: Seconds to wait before the n-th retry in a row (from 1) of one key.
+    """
+
+    def __init__(self, delay: Callable[[int], float]) -> None:
+        self.core: WorkQueue[K] = WorkQueue(delay)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    def add(self, key: K) -> None:
+        """Make ``key`` ready."""
+        self.core.add(key, self._now())
+        self._wake()
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Make ``key`` ready in ``delay_s`` seconds, unless it is due earlier already."""
+        self.core.add_after(key, delay_s, self._now())
+        self._wake()
+
+    def retry(self, key: K, *, at_least_s: float = 0.0) -> float:
+        """Make ``key`` ready after its back-off; return the seconds it waits."""
+        delay_s = self.core.retry(key, self._now(), at_least_s=at_least_s)
+        self._wake()
+        return delay_s
+
+    def forget(self, key: K) -> None:
+        """Reset the back-off of ``key``."""
+        self.core.forget(key)
+
+    def done(self, key: K) -> None:
+        """Note that the worker of ``key`` has finished."""
+        self.core.done(key, self._now())
+        self._wake()
+
+    async def get(self) -> K:
+        """Wait for a ready key and take it. The caller owes a :meth:`done`."""
+        while True:
+            key = self.core.take(self._now())
+            if key is not None:
+                self._wake()
+                return key
+            self._arm()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self._wake()  # a wake-up spent on a worker that leaves belongs to another
+                raise
+
+    def close(self) -> None:
+        """Disarm the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _wake(self) -> None:
+        """Wake one worker when a key is ready; that one wakes the next."""
+        self._arm()
+        if not len(self.core):
+            return
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _arm(self) -> None:
+        """Keep exactly one timer, for the earliest waiting key."""
+        due = self.core.next_timer()
+        if self._timer is not None:
+            if due is not None and self._timer.when() <= due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.core.handle_timer(self._now())
+        self._wake()

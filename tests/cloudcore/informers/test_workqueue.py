@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcore.informers.workqueue import AsyncWorkQueue, WorkQueue
+
+
+def doubling(attempt: int) -> float:
+    return float(2 ** (attempt - 1))
+
+
+def test_a_key_added_twice_is_handed_out_once() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add("a", now=0.0)
+    queue.add("b", now=0.0)
+    queue.add("a", now=0.0)
+    assert [queue.take(0.0), queue.take(0.0), queue.take(0.0)] == ["a", "b", None]
+
+
+def test_a_key_added_while_worked_on_waits_for_its_worker() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add("a", now=0.0)
+    assert queue.take(0.0) == "a"
+    queue.add("a", now=0.0)
+    assert queue.take(0.0) is None
+    queue.done("a", 1.0)
+    assert queue.take(1.0) == "a"
+    queue.done("a", 2.0)
+    assert queue.take(2.0) is None
+    assert queue.idle
+
+
+def test_a_delayed_key_comes_when_due_and_the_earliest_time_counts() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add_after("a", 10.0, now=0.0)
+    queue.add_after("a", 5.0, now=0.0)
+    queue.add_after("a", 20.0, now=0.0)
+    assert queue.next_timer() == 5.0
+    assert queue.take(4.9) is None
+    assert queue.take(5.0) == "a"
+    queue.done("a", 5.0)
+    assert queue.take(100.0) is None
+    assert queue.next_timer() is None
+
+
+def test_retries_back_off_until_forgotten() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    assert [queue.retry("a", now=0.0) for _ in range(3)] == [1.0, 2.0, 4.0]
+    assert queue.attempts("a") == 3
+    queue.forget("a")
+    assert queue.retry("a", now=0.0) == 1.0
+    assert queue.retry("b", now=0.0, at_least_s=30.0) == 30.0
+
+
+def test_counters_tell_how_long_keys_waited() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add("a", now=1.0)
+    queue.add("b", now=1.0)
+    queue.take(2.0)
+    queue.take(5.0)
+    counters = queue.counters
+    assert (counters.added, counters.taken, counters.waited_s, counters.worst_wait_s) == (2, 2, 5.0, 4.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "after", "take", "done"]), st.integers(0, 3)), max_size=60))
+def test_no_key_is_lost_and_none_has_two_workers(steps: list[tuple[str, int]]) -> None:
+    queue: WorkQueue[int] = WorkQueue(doubling)
+    working: set[int] = set()
+    owed: set[int] = set()
+    now = 0.0
+    for step, key in steps:
+        now += 1.0
+        if step == "add":
+            queue.add(key, now)
+            owed.add(key)
+        elif step == "after":
+            queue.add_after(key, 3.0, now)
+            owed.add(key)
+        elif step == "take":
+            taken = queue.take(now)
+            if taken is not None:
+                assert taken not in working
+                working.add(taken)
+                owed.discard(taken)
+        elif key in working:
+            working.discard(key)
+            queue.done(key, now)
+    for key in working:
+        queue.done(key, now)
+    remaining = set()
+    while (taken := queue.take(now + 100.0)) is not None:
+        remaining.add(taken)
+        queue.done(taken, now + 100.0)
+    assert owed <= remaining
+
+
+@pytest.mark.looptime
+async def test_each_ready_key_wakes_one_worker() -> None:
+    queue: AsyncWorkQueue[str] = AsyncWorkQueue(doubling)
+    taken: list[str] = []
+
+    async def work() -> None:
+        while True:
+            key = await queue.get()
+            taken.append(key)
+            queue.done(key)
+
+    async with asyncio.TaskGroup() as group:
+        workers = [group.create_task(work()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for key in "abcd":
+            queue.add(key)
+        queue.add_after("late", 60.0)
+        while len(taken) < 5:
+            await asyncio.sleep(1)
+        for worker in workers:
+            worker.cancel()
+    assert taken == ["a", "b", "c", "d", "late"]
+    assert asyncio.get_running_loop().time() >= 60.0
+    queue.close()
+
+
+@pytest.mark.looptime
+async def test_a_wake_up_of_a_cancelled_worker_goes_to_another() -> None:
+    queue: AsyncWorkQueue[str] = AsyncWorkQueue(doubling)
+    async with asyncio.TaskGroup() as group:
+        leaving = group.create_task(queue.get())
+        staying = group.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.add("a")
+        leaving.cancel()
+        assert await staying == "a"
