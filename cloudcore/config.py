@@ -1,0 +1,158 @@
+"""Settings of the cloud daemon: flags, then environment (``CLOUDCORE_…``), then ``cloudcore.yaml``.
+
+The command line checks them once and hands the resolved settings to the daemon process; a SIGHUP makes the daemon
+read environment and file again and take over what may change while it runs (:data:`RELOADABLE`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from yaml import YAMLError
+
+from protocol.errors import UsageError
+
+DEFAULT_FILE: Final = "cloudcore.yaml"
+RELOADABLE: Final = frozenset({"log_level", "max_pending_pods", "node_grace_s"})
+PORTS: Final = ("api_port", "ws_port", "quic_port", "enrol_port", "metrics_port")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field is a flag, an environment variable and a key of the YAML file."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOUDCORE_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(description="Folder of the database, the certificate authority and admin.kubeconfig.")
+    listen: str = Field(default="0.0.0.0", description="Address to listen on.")
+    advertise: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        default_factory=list,
+        description="Names and addresses, separated by commas, under which edges and kubectl reach this machine; "
+        "they go into the server certificates, the kubeconfig and the enrolment answer. "
+        "Default: the host's name and address, and localhost.",
+    )
+    api_port: Port = Field(default=6443, description="Kubernetes API (HTTPS). 0 takes a free port.")
+    ws_port: Port = Field(default=10000, description="Hub for edges over WebSocket (mutual TLS).")
+    quic_port: Port = Field(default=10001, description="Reserved for the hub over QUIC (UDP); not served yet.")
+    enrol_port: Port = Field(default=10002, description="Enrolment of new nodes (HTTPS).")
+    metrics_port: Port = Field(default=9091, description="Prometheus metrics (HTTP, on 127.0.0.1).")
+    max_pending_pods: int = Field(
+        default=10_000,
+        ge=1,
+        description="Pods that may wait for the scheduler at once; further creations are answered 429.",
+    )
+    node_grace_s: float = Field(
+        default=40.0, ge=5.0, description="Seconds without a heartbeat until a node is NotReady."
+    )
+    heartbeat_s: float = Field(default=10.0, ge=1.0, le=300.0, description="Seconds between a node's heartbeats.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, JSON otherwise."
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise ValueError("an IP address of this machine is needed, such as 0.0.0.0 or 127.0.0.1") from None
+        return value
+
+    @property
+    def explicit_ports(self) -> frozenset[str]:
+        """The ports somebody asked for: a port in use is then an error, never replaced by another."""
+        return frozenset(PORTS) & self.model_fields_set
+
+    @property
+    def names(self) -> list[str]:
+        """The advertised names and addresses, never empty."""
+        return self.advertise or default_names(self.listen)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, environment, file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def load(flags: dict[str, Any], config: Path | None) -> Settings:
+    """Resolve the settings.
+
+    Args:
+        flags: What was given on the command line; absent keys fall through to environment and file.
+        config: The YAML file; None takes ``cloudcore.yaml`` in the data folder, where there is one.
+
+    Raises:
+        UsageError: A value is wrong, or the file cannot be read. One line.
+    """
+    path = config or Path(flags.get("data_dir", ".")).expanduser() / DEFAULT_FILE
+    if config is not None and not path.is_file():
+        raise UsageError(f"configuration file {config} cannot be read: no such file")
+
+    class WithFile(Settings):
+        model_config = SettingsConfigDict(yaml_file=path, env_prefix="CLOUDCORE_", extra="forbid", frozen=True)
+
+    try:
+        return WithFile(**flags)
+    except ValidationError as exc:
+        raise UsageError(_one_line(exc)) from exc
+    except (YAMLError, OSError, ValueError, TypeError) as exc:
+        raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "missing":
+        return f"--{name.replace('_', '-')} is needed"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; `cloudcore run --help` lists them"
+    return f"setting {name}: {first['msg']} (got {first['input']!r})"
+
+
+def default_names(listen: str) -> list[str]:
+    """Return the names to advertise when none were given: this host's, as far as ``listen`` lets others in."""
+    if ipaddress.ip_address(listen).is_loopback:
+        return [listen, "localhost"]
+    addresses = [listen] if not ipaddress.ip_address(listen).is_unspecified else _own_addresses()
+    return list(dict.fromkeys([*addresses, socket.gethostname(), "localhost", "127.0.0.1"]))
+
+
+def _own_addresses() -> list[str]:
+    """Return the host's address on its default route; connecting a UDP socket sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            return [str(probe.getsockname()[0])]
+    except OSError:
+        return []
