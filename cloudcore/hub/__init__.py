@@ -1,0 +1,1 @@
+"""The hub: who may connect, what each node holds, and the session that moves it."""
