@@ -83,13 +83,14 @@ class CertificateAuthority:
             return cls._load(certificate_path, key_path)
         make_private_folder(folder)
         authority = cls.create(now)
-        authority._save(certificate_path, key_path)
+        authority.save(folder)
         return authority
 
-    def _save(self, certificate_path: Path, key_path: Path) -> None:
+    def save(self, folder: Path) -> None:
+        """Write ``ca.key`` (0600) and ``ca.crt`` into ``folder``."""
         # The key goes first: a crash in between leaves a key that has signed nothing, which the next run replaces.
-        write_file(key_path, _key_pem(self._key))
-        write_file(certificate_path, self.certificate_pem, mode=PUBLIC)
+        write_file(folder / "ca.key", _key_pem(self._key))
+        write_file(folder / "ca.crt", self.certificate_pem, mode=PUBLIC)
 
     @classmethod
     def _load(cls, certificate_path: Path, key_path: Path) -> CertificateAuthority:
