@@ -1,0 +1,210 @@
+"""What a user may do. Sans-IO.
+
+Administrators may do everything. A node sees and writes only its own slice: its Node, the pods bound to it, what
+those pods name, and its own lease. Whatever no rule here allows is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cloudcore.apiserver.http.authn import CONTROLLERS, MASTERS, User
+from cloudcore.errors import Forbidden
+from protocol.objects.keys import NodeName, ObjectKey
+
+SliceContains = Callable[[NodeName, ObjectKey], bool]
+"""Tells whether an object is in a node's slice."""
+
+NODE_LEASE_NAMESPACE = "kube-node-lease"
+REVIEWS = frozenset(
+    {
+        "selfsubjectaccessreviews.authorization.k8s.io",
+        "selfsubjectrulesreviews.authorization.k8s.io",
+        "selfsubjectreviews.authentication.k8s.io",
+    }
+)
+"""Questions a user asks about itself: anyone who is authenticated may."""
+
+_READS = frozenset({"get", "list", "watch"})
+_NODE_READS = frozenset(
+    {
+        "configmaps",
+        "secrets",
+        "serviceaccounts",
+        "services",
+        "endpointslices.discovery.k8s.io",
+        "persistentvolumeclaims",
+        "runtimeclasses.node.k8s.io",
+        "priorityclasses.scheduling.k8s.io",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a request would do.
+
+    Attributes:
+        verb: ``get``, ``list``, ``watch``, ``create``, ``update``, ``patch``, ``delete``, ``deletecollection``.
+        resource: The plural resource name.
+        group: Its API group.
+        namespace: Empty for cluster scope and for all namespaces.
+        name: Empty for a collection.
+        subresource: Empty for the object itself.
+        field_selector: The request's field selector, as written.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    field_selector: str = ""
+
+    @property
+    def group_resource(self) -> str:
+        """The store's name for the resource."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a request may go on.
+
+    Attributes:
+        allowed: It may.
+        reason: Why; one clause, may be empty.
+    """
+
+    allowed: bool
+    reason: str = ""
+
+
+class Authorizer(Protocol):
+    """Decides on requests."""
+
+    def authorize(self, user: User, attributes: Attributes) -> Decision:
+        """Return whether ``user`` may do what ``attributes`` say."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAuthorizer:
+    """The rules of this module over one source of slices.
+
+    Attributes:
+        slice_contains: Tells whether an object is in a node's slice.
+    """
+
+    slice_contains: SliceContains
+
+    def authorize(self, user: User, attributes: Attributes) -> Decision:
+        """Return whether ``user`` may do what ``attributes`` say."""
+        return authorize(user, attributes, self.slice_contains)
+
+
+def authorize(user: User, attributes: Attributes, slice_contains: SliceContains) -> Decision:
+    """Decide on one request.
+
+    Args:
+        user: Who asks.
+        attributes: For what.
+        slice_contains: Tells whether an object is in a node's slice.
+    """
+    if MASTERS in user.groups:
+        return Decision(True)
+    if attributes.group_resource in REVIEWS:
+        return Decision(attributes.verb == "create")
+    if CONTROLLERS in user.groups:
+        return Decision(True)
+    if user.node:
+        return _authorize_node(NodeName(user.node), attributes, slice_contains)
+    return Decision(False)
+
+
+def _authorize_node(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
+    resource = attributes.group_resource
+    if resource == "nodes":
+        return _own_node(node, attributes)
+    if resource == "leases.coordination.k8s.io":
+        return _own_lease(node, attributes)
+    if resource == "pods":
+        return _own_pods(node, attributes, slice_contains)
+    if resource in _NODE_READS and attributes.verb in _READS and not attributes.subresource:
+        return _in_slice(node, attributes, slice_contains)
+    return Decision(False)
+
+
+def _own_node(node: NodeName, attributes: Attributes) -> Decision:
+    if _named(attributes) != node:
+        return Decision(False, f"node {node!r} can only access its own Node")
+    if attributes.subresource == "status":
+        return Decision(attributes.verb in {"get", "patch", "update"})
+    if attributes.subresource or attributes.verb not in _READS:
+        return Decision(False, f"node {node!r} may only read its Node and write its status")
+    return Decision(True)
+
+
+def _own_lease(node: NodeName, attributes: Attributes) -> Decision:
+    if attributes.namespace != NODE_LEASE_NAMESPACE:
+        return Decision(False, f"can only access leases in the {NODE_LEASE_NAMESPACE!r} system namespace")
+    # The name of an object to be created is in its body, which admission holds to the path; a node's lease is
+    # created by the cloud when it joins, so only a named lease is ever a node's own.
+    if attributes.name != node:
+        return Decision(False, "can only access node lease with the same name as the requesting node")
+    return Decision(attributes.verb in {"get", "update", "patch"} and not attributes.subresource)
+
+
+def _own_pods(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
+    if attributes.verb in {"list", "watch"} and not attributes.name:
+        if _required(attributes.field_selector, "spec.nodeName") == node:
+            return Decision(True)
+        return Decision(False, f"can only list/watch pods with spec.nodeName={node} field selector")
+    if attributes.subresource == "status":
+        allowed = attributes.verb in {"get", "patch", "update"}
+    else:
+        allowed = not attributes.subresource and attributes.verb in _READS | {"delete"}
+    return _in_slice(node, attributes, slice_contains) if allowed else Decision(False)
+
+
+def _in_slice(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
+    name = _named(attributes)
+    key = ObjectKey(attributes.group_resource, attributes.namespace, name)
+    if name and slice_contains(node, key):
+        return Decision(True)
+    return Decision(False, f"no relationship found between node {node!r} and this object")
+
+
+def _named(attributes: Attributes) -> str:
+    """Return the one object a request speaks of: by its path, or by its field selector."""
+    if attributes.name or attributes.verb not in {"list", "watch"}:
+        return attributes.name
+    return _required(attributes.field_selector, "metadata.name")
+
+
+def _required(field_selector: str, field: str) -> str:
+    """Return the value a field selector requires of ``field``; empty where it requires none."""
+    for term in field_selector.split(","):
+        key, operator, value = term.partition("=")
+        if operator and key.strip() == field:
+            return value.removeprefix("=").strip()
+    return ""
+
+
+def forbidden(user: User, attributes: Attributes, decision: Decision) -> Forbidden:
+    """Return the error that tells ``user`` what it may not do, in Kubernetes' words."""
+    what = f"{attributes.resource}/{attributes.subresource}" if attributes.subresource else attributes.resource
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    subject = f'{attributes.group_resource} "{attributes.name}"' if attributes.name else attributes.group_resource
+    message = (
+        f'{subject} is forbidden: User "{user.name}" cannot {attributes.verb} resource "{what}" '
+        f'in API group "{attributes.group}" {where}'
+    )
+    details: dict[str, Any] = {"kind": attributes.resource}
+    if attributes.name:
+        details["name"] = attributes.name
+    if attributes.group:
+        details["group"] = attributes.group
+    return Forbidden(f"{message}: {decision.reason}" if decision.reason else message, details=details)

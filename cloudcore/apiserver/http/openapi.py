@@ -1,0 +1,219 @@
+"""The OpenAPI documents ``kubectl explain``, validation and patching read.
+
+Built on first use from the same definitions objects are validated against, one per group-version, and kept
+compressed: together they would be several megabytes. Building takes tens of milliseconds, so callers do it on a
+thread. All functions but :func:`raw_definitions` are pure.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
+import orjson
+
+from cloudcore.apiserver.http.openapipaths import paths_of
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.validation.schemas import KUBERNETES_VERSION
+from cloudcore.errors import NotFound
+
+Document = dict[str, Any]
+
+_REF = "#/$defs/"
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_ALWAYS = tuple(_META + name for name in ("DeleteOptions", "Status", "Patch", "APIResourceList"))
+_INT_OR_STRING = {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+_QUANTITY = {"oneOf": [{"type": "string"}, {"type": "number"}]}
+
+
+class OpenApi:
+    """The documents of one table of kinds.
+
+    Args:
+        kinds: All kinds.
+    """
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._kinds = tuple(kinds)
+        self._built: dict[str, bytes] = {}
+
+    def index(self) -> Document:
+        """Return ``/openapi/v3``: where each group-version's document is, with a hash to cache it by."""
+        paths = {}
+        for name in dict.fromkeys(_location(kind) for kind in self._kinds):
+            names = sorted(kind.kind for kind in self._kinds if _location(kind) == name)
+            digest = hashlib.sha256(f"{KUBERNETES_VERSION}{names}".encode()).hexdigest()[:16]
+            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest.upper()}"}
+        return {"paths": paths}
+
+    def v3(self, location: str) -> bytes:
+        """Return the gzip-compressed document of a group-version (``api/v1``, ``apis/apps/v1``).
+
+        Raises:
+            NotFound: There is no such group-version.
+        """
+        rows = [kind for kind in self._kinds if _location(kind) == location]
+        if not rows:
+            raise NotFound("the server could not find the requested resource")
+        if location not in self._built:
+            self._built[location] = gzip.compress(orjson.dumps(_document_v3(rows)), 6, mtime=0)
+        return self._built[location]
+
+    def v2(self) -> bytes:
+        """Return the gzip-compressed OpenAPI 2 document of all kinds."""
+        if "" not in self._built:
+            self._built[""] = gzip.compress(orjson.dumps(_document_v2(self._kinds)), 6, mtime=0)
+        return self._built[""]
+
+
+def _location(kind: Kind) -> str:
+    return f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+
+
+def raw_definitions() -> dict[str, Document]:
+    """Read the definitions of the pinned Kubernetes version, descriptions included. Not kept."""
+    folder = resources.files("kubernetes_validate") / "kubernetes-json-schema" / f"v{KUBERNETES_VERSION}-local"
+    definitions: dict[str, Document] = orjson.loads((folder / "_definitions.json").read_bytes())["$defs"]
+    return definitions
+
+
+_INFO = {"title": "Kubernetes", "version": f"v{KUBERNETES_VERSION}"}
+
+
+def _document_v3(kinds: Iterable[Kind]) -> Document:
+    schemas = _schemas(kinds, "#/components/schemas/")
+    for name in (_META + "Time", _META + "MicroTime"):
+        schemas.setdefault(name, {"type": "string", "format": "date-time"})
+    return {
+        "openapi": "3.0.0",
+        "info": _INFO,
+        "paths": paths_of(kinds, schema_name, v3=True),
+        "components": {"schemas": schemas},
+    }
+
+
+def _document_v2(kinds: Iterable[Kind]) -> Document:
+    return {
+        "swagger": "2.0",
+        "info": _INFO,
+        "paths": paths_of(kinds, schema_name, v3=False),
+        "definitions": _schemas(kinds, "#/definitions/"),
+    }
+
+
+def schema_name(kind: Kind) -> str:
+    """Return the name of a kind's definition, ours included."""
+    if kind.schema:
+        return kind.schema
+    reverse = ".".join(reversed(kind.group.split("."))) if kind.group else "io.k8s.api.core"
+    return f"{reverse}.{kind.version}.{kind.kind}"
+
+
+def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
+    raw = raw_definitions()
+    kinds = tuple(kinds)
+    roots = [name for kind in kinds for name in _roots(kind)]
+    found = {name: convert(raw[name], prefix) for name in reachable(raw, [*_ALWAYS, *roots])}
+    for kind in kinds:
+        found.setdefault(schema_name(kind), _open_schema(kind))
+        found.setdefault(schema_name(kind) + "List", _open_schema(kind, "List"))
+    for schema in found.values():
+        if "$ref" in schema:
+            schema.pop("description", None)
+    return found
+
+
+def _roots(kind: Kind) -> list[str]:
+    others = [f"io.k8s.api.{sub.group or 'core'}.{sub.version}.{sub.kind}" for sub in kind.subresources]
+    name = schema_name(kind)
+    return [name, f"{name}List", *others]
+
+
+def _open_schema(kind: Kind, suffix: str = "") -> Document:
+    """Return the schema of a kind that has none: anything goes below the type and metadata."""
+    return {
+        "type": "object",
+        "description": f"{kind.kind}{suffix} of {kind.api_version}.",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+        },
+        "x-kubernetes-preserve-unknown-fields": True,
+        "x-kubernetes-group-version-kind": [
+            {"group": kind.group, "version": kind.version, "kind": kind.kind + suffix},
+        ],
+    }
+
+
+def reachable(raw: dict[str, Document], roots: Iterable[str]) -> list[str]:
+    """Return the names of the definitions that ``roots`` lead to, sorted; roots that do not exist are left out."""
+    reached: set[str] = set()
+    waiting = [name for name in roots if name in raw]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += _references(raw[name])
+    return sorted(reached)
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [name for item in node for name in _references(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["$ref"].removeprefix(_REF)] if isinstance(node.get("$ref"), str) else []
+    return own + [name for item in node.values() for name in _references(item)]
+
+
+def convert(node: Any, prefix: str) -> Any:
+    """Return a JSON Schema node as OpenAPI writes it.
+
+    ``null`` leaves the types (OpenAPI has no null type), and a reference with siblings moves into ``allOf``.
+
+    Args:
+        node: The schema, or a part of it.
+        prefix: What references start with in the document: ``#/components/schemas/``.
+    """
+    if isinstance(node, list):
+        return [convert(item, prefix) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node and isinstance(node["$ref"], str):
+        return _reference(node, prefix)
+    if "oneOf" in node and all(set(choice) == {"type"} for choice in node["oneOf"]):
+        return _choice(node)
+    return {key: _type(value) if key == "type" else convert(value, prefix) for key, value in node.items()}
+
+
+def _reference(node: Document, prefix: str) -> Document:
+    target = {"$ref": prefix + node["$ref"].removeprefix(_REF)}
+    siblings = {key: value for key, value in node.items() if key != "$ref"}
+    if not siblings:
+        return target
+    if prefix == "#/definitions/":
+        return {**target, **siblings}
+    return {"allOf": [target], **siblings}
+
+
+def _choice(node: Document) -> Document:
+    types = [kind for choice in node["oneOf"] for kind in _types(choice["type"])]
+    shape = _INT_OR_STRING if "integer" in types else _QUANTITY
+    described = {"description": node["description"]} if "description" in node else {}
+    return {**described, **shape}
+
+
+def _types(value: Any) -> list[str]:
+    return [each for each in (value if isinstance(value, list) else [value]) if each != "null"]
+
+
+def _type(value: Any) -> Any:
+    # A property called "type" maps to a schema, which is a dict: convert() never sees it here as a list or string.
+    if isinstance(value, dict):
+        return value
+    types = _types(value)
+    return types[0] if types else "object"
