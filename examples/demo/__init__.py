@@ -1,0 +1,1 @@
+"""One cloud, two edge nodes, an app, and a link that is cut: all real processes on loopback."""
