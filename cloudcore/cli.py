@@ -1,0 +1,207 @@
+"""The ``cloudcore`` command.
+
+``run`` checks the settings here and then becomes the daemon by exec, so that the daemon's process never loads what
+only the command line needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cloudcore import config
+from cloudcore.sockets import read_run_file
+from protocol.errors import AiokubeedgeError, UsageError
+
+RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
+"""Environment variable that hands the settings over to the daemon process. They hold no secrets."""
+
+app = typer.Typer(
+    name="cloudcore",
+    help="The cloud side of aiokubeedge: one process is the whole control plane for a fleet of edge nodes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+token_app = typer.Typer(help="One-use tokens with which devices join.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", "-d", help="The daemon's data folder.", envvar="CLOUDCORE_DATA_DIR")
+]
+
+
+def _setting(name: str) -> Any:
+    field = config.Settings.model_fields[name]
+    default = "" if field.is_required() or not field.default else f" [default: {field.default}]"
+    return typer.Option(help=f"{field.description}{default}", show_default=False)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer declares them
+    data_dir: Annotated[Path | None, _setting("data_dir")] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="YAML file with settings. [default: cloudcore.yaml in the folder]")
+    ] = None,
+    listen: Annotated[str | None, _setting("listen")] = None,
+    advertise: Annotated[str | None, _setting("advertise")] = None,
+    api_port: Annotated[int | None, _setting("api_port")] = None,
+    ws_port: Annotated[int | None, _setting("ws_port")] = None,
+    quic_port: Annotated[int | None, _setting("quic_port")] = None,
+    enrol_port: Annotated[int | None, _setting("enrol_port")] = None,
+    metrics_port: Annotated[int | None, _setting("metrics_port")] = None,
+    max_pending_pods: Annotated[int | None, _setting("max_pending_pods")] = None,
+    node_grace_s: Annotated[float | None, _setting("node_grace_s")] = None,
+    heartbeat_s: Annotated[float | None, _setting("heartbeat_s")] = None,
+    log_level: Annotated[str | None, _setting("log_level")] = None,
+    log_format: Annotated[str | None, _setting("log_format")] = None,
+) -> None:
+    """Run the daemon: Kubernetes API server, controllers, scheduler and the hub for edges.
+
+    The first run makes the certificate authority and DATA_DIR/admin.kubeconfig. SIGTERM drains and stops, SIGHUP
+    reads the settings again.
+    """
+    flags = {name: value for name, value in locals().items() if value is not None and name != "config_file"}
+    settings = config.load(flags, config_file)
+    handed = settings.model_dump(mode="json", exclude_unset=True)
+    os.environ[RESOLVED] = json.dumps({"settings": handed, "flags": _plain(flags), "file": _text(config_file)})
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "cloudcore"])
+
+
+@token_app.command("create")
+def token_create(
+    data_dir: DataDir,
+    node: Annotated[str, typer.Option(help="Name of the node that may join with it.")],
+    ttl: Annotated[str, typer.Option(help="Lifetime: seconds, or with a unit: 90s, 30m, 1h, 2d.")] = "1h",
+) -> None:
+    """Create a token with which one device may join as NODE, once. Prints the token alone."""
+    from cloudcore.security.ca import CertificateAuthority  # noqa: PLC0415 - the other commands do without
+    from cloudcore.security.tokens import create_token  # noqa: PLC0415
+
+    ttl_s = parse_duration(ttl)
+    authority = CertificateAuthority.load(data_dir / "pki")
+    typer.echo(_with_client(data_dir, lambda client: create_token(client, authority, node, ttl_s, time.time())))
+
+
+@app.command()
+def nodes(
+    data_dir: DataDir,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+) -> None:
+    """Show each node's link: connected or not, round-trip time, lag, load."""
+    from cloudcore.nodes import node_rows, nodes_table  # noqa: PLC0415
+
+    if output not in {"table", "json"}:
+        raise UsageError(f"--output {output!r}: table or json")
+
+    async def read(client: Any) -> tuple[list[Any], list[Any]]:
+        return await client.list("nodes"), await client.list("nodelinks.edge.aiokubeedge.io")
+
+    rows = node_rows(*_with_client(data_dir, read))
+    if output == "json":
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        nodes_table(rows)
+
+
+@app.command()
+def status(data_dir: DataDir) -> None:
+    """Show where the daemon of this data folder listens and whether it runs."""
+    from cloudcore.nodes import status_table  # noqa: PLC0415
+
+    recorded = read_run_file(data_dir)
+    if not recorded:
+        raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
+    if not status_table(recorded):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    data_dir: DataDir,
+    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+) -> None:
+    """Copy the database to a file while the daemon runs, or while it does not."""
+    from cloudcore.store.sqlite import backup_file  # noqa: PLC0415
+
+    backup_file(data_dir / "cloudcore.db", to)
+    typer.echo(f"backed up to {to}")
+
+
+@app.command()
+def restore(
+    data_dir: DataDir,
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="A file that `cloudcore backup` wrote.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a database that is there (it is kept aside).")
+    ] = False,
+) -> None:
+    """Put a backup in the place of the database. The daemon must be stopped; edges sync to the restored state."""
+    from cloudcore.store.sqlite import restore_file  # noqa: PLC0415
+
+    restore_file(source, data_dir / "cloudcore.db", force=force)
+    typer.echo(f"restored from {source}; start the daemon to serve it")
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415
+
+    typer.echo(f"cloudcore {installed('aiokubeedge')}")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that ``text`` names: ``90``, ``90s``, ``30m``, ``1h``, ``2d``.
+
+    Raises:
+        UsageError: It is no duration, or not above zero.
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{text!r} is no duration: write 90s, 30m, 1h or 2d")
+    return seconds
+
+
+def _with_client(data_dir: Path, call: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    from cloudcore.rest import RestClient  # noqa: PLC0415
+
+    async def within() -> Any:
+        async with RestClient(data_dir / "admin.kubeconfig") as client:
+            return await call(client)
+
+    return asyncio.run(within())
+
+
+def _plain(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: _text(value) if isinstance(value, Path) else value for name, value in flags.items()}
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def main() -> None:
+    """Run the command; errors are one line. Exit status 2: wrong use; 1: it could not be done."""
+    try:
+        app()
+    except UsageError as error:
+        print(f"cloudcore: {error}", file=sys.stderr)  # noqa: T201 - the terminal is the interface here
+        sys.exit(2)
+    except AiokubeedgeError as error:
+        print(f"cloudcore: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
