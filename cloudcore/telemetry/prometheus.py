@@ -41,7 +41,7 @@ class Metered:
     type: Literal["gauge", "counter"] = "gauge"
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Metrics(Collector):
     """All metrics of one daemon."""
 
