@@ -1,0 +1,227 @@
+"""The life of one container: which instance is current, what may happen to it next, when it may start again."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from edgecore.pods.runtimes.base import ContainerId, ContainerState, Exit
+from protocol.errors import LocalProtocolError
+from protocol.objects.keys import Body, Uid
+
+BACKOFF_BASE_S: Final = 10.0
+BACKOFF_MAX_S: Final = 300.0
+BACKOFF_RESET_S: Final = 600.0
+"""A run this long ends a crash loop: the next restart is immediate again."""
+
+
+class Kind(enum.Enum):
+    """What a container is for."""
+
+    INIT = "runs to completion before those after it"
+    SIDECAR = "a restartable init container: runs beside, started in order, stopped last"
+    MAIN = "the pod's work"
+
+
+class Phase(enum.Enum):
+    """Where a container stands."""
+
+    WAITING = "no instance was started yet"
+    CREATING = "the runtime was asked to start an instance"
+    RUNNING = "the current instance runs"
+    STOPPING = "the current instance was told to end"
+    EXITED = "the current instance has ended"
+
+
+class Stimulus(enum.Enum):
+    """What can happen to a container."""
+
+    START = "the pod wants a new instance"
+    STARTED = "the runtime has started it"
+    REFUSED = "the runtime could not start it"
+    STOP = "the pod wants it to end"
+    EXITED = "it has ended"
+
+
+TRANSITIONS: Final[Mapping[tuple[Phase, Stimulus], Phase]] = MappingProxyType(
+    {
+        (Phase.WAITING, Stimulus.START): Phase.CREATING,
+        (Phase.CREATING, Stimulus.STARTED): Phase.RUNNING,
+        (Phase.CREATING, Stimulus.REFUSED): Phase.WAITING,
+        # The exit may be heard before the answer to the start.
+        (Phase.CREATING, Stimulus.EXITED): Phase.EXITED,
+        (Phase.RUNNING, Stimulus.STOP): Phase.STOPPING,
+        (Phase.RUNNING, Stimulus.EXITED): Phase.EXITED,
+        (Phase.STOPPING, Stimulus.EXITED): Phase.EXITED,
+        (Phase.EXITED, Stimulus.START): Phase.CREATING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container has no running instance: ``state.waiting`` of its status."""
+
+    reason: str
+    message: str = ""
+
+
+CREATING: Final = Waiting("ContainerCreating")
+INITIALIZING: Final = Waiting("PodInitializing")
+
+
+@dataclass(slots=True)
+class Container:
+    """One container of a pod.
+
+    Attributes:
+        pod: The pod's uid.
+        name: Its name.
+        kind: What it is for.
+        image: As the pod states it now.
+        restart_policy: The policy that holds for it: ``Always``, ``OnFailure`` or ``Never``.
+        phase: Where it stands.
+        attempt: The current instance's number; -1 before the first.
+        current: The current instance, once the runtime has named it.
+        previous: The last instance that ended before the current one.
+        waiting: Why there is no instance, while there is none running.
+        not_before: Monotonic time of the earliest start, seconds.
+        backoff_s: The delay before the next restart.
+        kill_at: Monotonic time at which a stopping instance is killed, or None.
+        failures: Refused starts in a row.
+    """
+
+    pod: Uid
+    name: str
+    kind: Kind
+    image: str
+    restart_policy: str
+    phase: Phase = Phase.WAITING
+    attempt: int = -1
+    current: ContainerState | None = None
+    previous: ContainerState | None = None
+    waiting: Waiting = CREATING
+    not_before: float = 0.0
+    backoff_s: float = 0.0
+    kill_at: float | None = None
+    failures: int = 0
+
+    @property
+    def id(self) -> ContainerId:
+        """The current instance's name."""
+        return ContainerId(self.pod, self.name, self.attempt)
+
+    @property
+    def active(self) -> bool:
+        """Whether there may be a process."""
+        return self.phase in (Phase.CREATING, Phase.RUNNING, Phase.STOPPING)
+
+    @property
+    def exit(self) -> Exit | None:
+        """How the current instance ended, or None while it has not."""
+        return self.current.exit if self.current is not None and self.phase is Phase.EXITED else None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the current instance ended with exit code 0."""
+        return self.exit is not None and self.exit.exit_code == 0
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the current instance was started from another image than the pod states now."""
+        return self.current is not None and self.current.image != self.image
+
+    @property
+    def restarts(self) -> bool:
+        """Whether an ended instance is to be followed by another."""
+        if self.exit is None:
+            return False
+        if self.restart_policy == "Always" or (self.outdated and self.kind is not Kind.INIT):
+            return True
+        return self.restart_policy == "OnFailure" and not self.succeeded
+
+    def move(self, stimulus: Stimulus) -> None:
+        """Take the transition of ``stimulus``.
+
+        Raises:
+            LocalProtocolError: The table has none from here.
+        """
+        try:
+            self.phase = TRANSITIONS[self.phase, stimulus]
+        except KeyError:
+            raise LocalProtocolError(f"container {self.name}: {stimulus.name} while {self.phase.name}") from None
+
+    def begin(self) -> ContainerId:
+        """Move on to a new instance and return its name."""
+        if self.current is not None and self.phase is Phase.EXITED:
+            self.previous = self.current
+        self.move(Stimulus.START)
+        self.attempt += 1
+        self.current = None
+        self.kill_at = None
+        self.waiting = CREATING
+        return self.id
+
+    def refuse(self, waiting: Waiting, now: float) -> None:
+        """Note that the runtime made no instance; the number is used again."""
+        self.move(Stimulus.REFUSED)
+        self.attempt -= 1
+        self.waiting = waiting
+        self.not_before = now + min(BACKOFF_BASE_S * 2**self.failures, BACKOFF_MAX_S)
+        self.failures += 1
+
+    def end(self, state: ContainerState, now: float) -> None:
+        """Note how the current instance ended, and decide when the next may start."""
+        assert state.exit is not None
+        self.move(Stimulus.EXITED)
+        self.current = state
+        self.kill_at = None
+        if state.exit.finished_at - state.started_at >= BACKOFF_RESET_S:
+            self.backoff_s = 0.0
+        self.delay_restart(now)
+
+    def delay_restart(self, now: float) -> None:
+        """Set the earliest time of a restart: at once the first time, then 10 s doubling to 300 s."""
+        self.not_before = now + self.backoff_s
+        self.backoff_s = min(max(self.backoff_s * 2, BACKOFF_BASE_S), BACKOFF_MAX_S)
+
+    def adopt(self, states: list[ContainerState], now: float, wall: float) -> None:
+        """Take over the instances that the runtime knows, in order of attempts."""
+        self.current = states[-1]
+        self.previous = states[-2] if len(states) > 1 else None
+        self.attempt = self.current.id.attempt
+        if self.current.exit is None:
+            self.phase = Phase.RUNNING
+            return
+        self.phase = Phase.EXITED
+        # The delay that was due is worked out again from the number of restarts.
+        ran_s = self.current.exit.finished_at - self.current.started_at
+        level = 0 if ran_s >= BACKOFF_RESET_S else min(self.attempt, 6)
+        delay = min(BACKOFF_BASE_S * 2 ** (level - 1), BACKOFF_MAX_S) if level else 0.0
+        waited = min(max(wall - self.current.exit.finished_at, 0.0), delay)
+        self.not_before = now + delay - waited
+        self.backoff_s = min(max(delay * 2, BACKOFF_BASE_S), BACKOFF_MAX_S)
+
+
+def containers_of(pod: Body) -> list[Container]:
+    """Return the pod's containers in the order they start."""
+    uid = pod["metadata"]["uid"]
+    spec = pod["spec"]
+    policy = spec.get("restartPolicy", "Always")
+    found = [
+        Container(uid, entry["name"], Kind.SIDECAR, entry.get("image", ""), "Always")
+        if entry.get("restartPolicy") == "Always"
+        # An init container of a pod that restarts its work is itself retried until it succeeds, not after.
+        else Container(uid, entry["name"], Kind.INIT, entry.get("image", ""), init_policy(policy))
+        for entry in spec.get("initContainers") or ()
+    ]
+    found += [Container(uid, entry["name"], Kind.MAIN, entry.get("image", ""), policy) for entry in spec["containers"]]
+    return found
+
+
+def init_policy(policy: str) -> str:
+    """Return the restart policy of an init container in a pod with ``policy``."""
+    return "Never" if policy == "Never" else "OnFailure"

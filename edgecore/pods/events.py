@@ -1,0 +1,214 @@
+"""What the pods machine is told, and what it asks to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgecore.pods.runtimes.base import ContainerId, ContainerState
+from protocol.objects.keys import Body, Uid
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """A moment on both clocks: devices without a battery-backed clock jump years when they first hear the time.
+
+    Attributes:
+        monotonic: Seconds; timers run on this one.
+        wall: Seconds since the epoch; timestamps come from this one.
+    """
+
+    monotonic: float
+    wall: float
+
+
+# --- events: what has happened ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The agent has come up. Comes first, once.
+
+    Attributes:
+        pods: What the store holds.
+        found: Every instance the runtimes know.
+        statuses: The last status recorded of each pod, by uid.
+        complete: Whether the store is known to hold all that is wanted.
+    """
+
+    pods: Sequence[Body]
+    found: Sequence[ContainerState]
+    statuses: Mapping[Uid, Body] = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PodApplied:
+    """A pod is wanted as ``pod`` says; new or changed."""
+
+    pod: Body
+
+
+@dataclass(frozen=True, slots=True)
+class PodRemoved:
+    """The pod's object is gone from this node's slice: deleted by force, moved away, or replaced."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCompleted:
+    """The store is now known to hold all that is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencesChanged:
+    """Something the pod names has come, changed or gone."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesReady:
+    """Answer to :class:`PrepareVolumes`."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesFailed:
+    """Answer to :class:`PrepareVolumes`: not now, because of ``message``; event reason ``reason``."""
+
+    uid: Uid
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStarted:
+    """Answer to :class:`StartContainer`."""
+
+    state: ContainerState
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRefused:
+    """Answer to :class:`StartContainer`: no instance was made."""
+
+    container: ContainerId
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerExited:
+    """An instance has ended."""
+
+    state: ContainerState
+
+
+@dataclass(frozen=True, slots=True)
+class PodCleared:
+    """Answer to :class:`ClearPod`: nothing is left of the pod on this node."""
+
+    uid: Uid
+
+
+Event = (
+    Booted
+    | PodApplied
+    | PodRemoved
+    | SliceCompleted
+    | ReferencesChanged
+    | VolumesReady
+    | VolumesFailed
+    | ContainerStarted
+    | ContainerRefused
+    | ContainerExited
+    | PodCleared
+)
+
+
+# --- instructions: what is to be done -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareVolumes:
+    """Bring the pod's volumes to disk, or up to date; answer with VolumesReady or VolumesFailed."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start the instance; answer with ContainerStarted or ContainerRefused."""
+
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class SignalContainer:
+    """Send a signal to the instance; its end comes as ContainerExited."""
+
+    container: ContainerId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseVolumes:
+    """The pod will run nothing any more: take its volumes off the disk."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPod:
+    """Remove every trace of the pod; answer with PodCleared."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """Record and report the pod's status."""
+
+    uid: Uid
+    status: Body
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFinished:
+    """Report that the pod, which is being deleted, has stopped fully."""
+
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Record a core/v1 Event about the pod.
+
+    Attributes:
+        uid: The pod.
+        warning: Whether its type is ``Warning``; ``Normal`` otherwise.
+        reason: CamelCase.
+        message: For people.
+        container: The container it is about, or empty.
+    """
+
+    uid: Uid
+    warning: bool
+    reason: str
+    message: str
+    container: str = ""
+
+
+Instruction = (
+    PrepareVolumes
+    | StartContainer
+    | SignalContainer
+    | ReleaseVolumes
+    | ClearPod
+    | ReportStatus
+    | ReportFinished
+    | RecordEvent
+)

@@ -1,0 +1,1 @@
+"""What can run a container: one interface, one module or package per runtime."""

@@ -1,0 +1,182 @@
+"""The one interface that every container runtime implements.
+
+A container instance is named by :class:`ContainerId`; a restart is a new instance with the next attempt number. The
+runtime, not the agent's memory, is where instances live: they outlast the agent, and ``open`` finds them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from protocol.errors import AiokubeedgeError
+from protocol.objects.keys import Uid
+
+
+class ContainerId(NamedTuple):
+    """Names one instance of a container.
+
+    Attributes:
+        pod: The pod's uid.
+        name: The container's name within the pod.
+        attempt: 0 for the first start; each restart adds one.
+    """
+
+    pod: Uid
+    name: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume, or a part of one, as a container sees it.
+
+    Attributes:
+        source: The file or folder on the host.
+        path: ``mountPath``: where the container finds it.
+        read_only: Whether the container may not write there (runtimes without mounts rely on file modes).
+    """
+
+    source: Path
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything a runtime needs to start an instance.
+
+    Attributes:
+        id: The instance.
+        namespace: The pod's namespace.
+        pod_name: The pod's name.
+        image: As the pod states it.
+        argv: Command and arguments, expanded; empty when the pod leaves them to the image.
+        environment: Name to value, complete: nothing is inherited from the agent.
+        working_dir: ``workingDir``, or empty.
+        mounts: In the pod's order.
+        user: Numeric user, or None for the runtime's default.
+        group: Numeric primary group, or None for the runtime's default.
+        groups: Supplementary groups.
+    """
+
+    id: ContainerId
+    namespace: str
+    pod_name: str
+    image: str
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    user: int | None = None
+    group: int | None = None
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an instance ended.
+
+    Attributes:
+        finished_at: Seconds since the epoch.
+        exit_code: As a shell reports it: 128 + the signal for a death by signal.
+        signal: The signal that killed it, or 0.
+        reason: ``Completed``, ``Error``, ``StartError`` or ``ContainerStatusUnknown``.
+        message: One line for people, or empty.
+    """
+
+    finished_at: float
+    exit_code: int
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What a runtime knows of an instance.
+
+    Attributes:
+        id: The instance.
+        image: The image it was started from, as its pod stated it.
+        image_id: What that was resolved to; empty where the runtime resolves nothing.
+        runtime_id: ``containerID`` of the status, ``<runtime>://<id>``.
+        started_at: Seconds since the epoch.
+        exit: None while it runs.
+    """
+
+    id: ContainerId
+    image: str
+    image_id: str
+    runtime_id: str
+    started_at: float
+    exit: Exit | None = None
+
+
+class StartRefused(AiokubeedgeError):
+    """The runtime cannot start this instance as specified; none was made.
+
+    Args:
+        reason: For ``state.waiting.reason``: ``CreateContainerConfigError``, ``RunContainerError``, …
+        message: One line for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+ExitListener = Callable[[ContainerState], None]
+
+
+class Runtime(Protocol):
+    """Starts, signals, finds again and removes container instances.
+
+    All methods are called on the event loop. Calls for different pods may overlap; calls for one pod do not, except
+    that ``signal`` may overlap with anything.
+    """
+
+    @property
+    def name(self) -> str:
+        """The RuntimeClass handler it serves, and the scheme of its container ids."""
+
+    async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
+        """Begin work and return every instance there is, running or ended, of all pods.
+
+        Args:
+            listener: Called on the event loop, once per instance that ends after this call began, unless the
+                instance is in the answer as ended. Must not block or raise.
+        """
+
+    async def start(self, spec: ContainerSpec) -> ContainerState:
+        """Start the instance and return its state; an instance that exists already is returned as it is.
+
+        Earlier instances of the container but the last are forgotten, with their logs.
+
+        Raises:
+            StartRefused: It cannot be started as specified.
+            OSError: The host failed; trying again later may help.
+        """
+
+    async def signal(self, container: ContainerId, number: int) -> None:
+        """Send a signal to all of the instance's processes. One that is gone or unknown is left alone.
+
+        Raises:
+            OSError: The host failed.
+        """
+
+    async def remove_pod(self, pod: Uid) -> None:
+        """Kill what still runs of the pod and remove every trace of it, logs included. Idempotent.
+
+        Raises:
+            OSError: Something remains; call again.
+        """
+
+    def log_path(self, container: ContainerId) -> Path | None:
+        """Return where the instance's log is (CRI format), or None where the runtime keeps it elsewhere."""
+
+    async def close(self) -> None:
+        """Let go of everything and leave it running."""

@@ -1,0 +1,14 @@
+"""RuntimeClass ``process``: a container is a supervised process group of the host.
+
+On disk, per pod, below the runtime's root::
+
+    <uid>/supervisor/   requests, events (FIFOs), lock      0700: whoever can open them is the agent's user
+    <uid>/containers/<name>/<attempt>/  spec, running, exit (records)
+    <uid>/containers/<name>/root/       the container's own folder; volumes appear in it as links
+    <uid>/logs/<name>/<attempt>.log     CRI format, rotated
+
+The truth is in the records; what travels through the FIFOs are doorbells. The agent writes a spec and rings; the
+supervisor writes what happened, durably, and rings back. So either side may die at any moment and be started again,
+and nothing that matters was only in a pipe. ``supervisor``, ``launch``, ``spawn``, ``logs`` and ``records`` run in
+the supervisor and import nothing but a few C modules, because there is one supervisor per pod.
+"""

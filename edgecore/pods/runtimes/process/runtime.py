@@ -1,0 +1,298 @@
+"""The process runtime as the agent holds it: asks supervisors, hears their bells, reads their records.
+
+Concurrency: everything but file work runs on the event loop. One reader callback per pod with a supervisor; a bell
+makes it read the pod's records again, so lost or repeated bells change nothing. ``start`` and ``remove_pod`` of one
+pod never overlap (the interface's rule); file work that syncs runs in threads. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+import edgecore
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, ExitListener, StartRefused
+from edgecore.pods.runtimes.process import records
+from edgecore.pods.runtimes.process.folders import PodFolder
+from edgecore.pods.runtimes.process.launch import command
+from protocol.errors import AiokubeedgeError
+from protocol.objects.keys import Uid
+
+log = structlog.get_logger(__name__)
+
+PACKAGE_ROOT = Path(str(edgecore.__file__)).resolve().parent.parent
+_READ_BYTES = 64 * 1024
+
+
+class SupervisorLost(AiokubeedgeError, OSError):
+    """A pod's supervisor did not answer, or ended when it should not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """What can be set of the process runtime.
+
+    Attributes:
+        log_bytes: Size at which a log is rotated.
+        log_files: Files kept per container instance, the current one included.
+        answer_timeout_s: How long a supervisor may take to answer.
+    """
+
+    log_bytes: int = 10 * 1024 * 1024
+    log_files: int = 5
+    answer_timeout_s: float = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class _Pod:
+    """A pod the runtime knows: its folder, the pipes to its supervisor (-1 when there is none), who waits."""
+
+    folder: PodFolder
+    requests: int = -1
+    events: int = -1
+    known: dict[ContainerId, ContainerState] = field(default_factory=dict)
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: dict[tuple[str, int], str] = field(default_factory=dict)
+    partial: bytes = b""
+
+    @property
+    def supervised(self) -> bool:
+        return self.events >= 0
+
+
+class ProcessRuntime:
+    """Implements :class:`edgecore.pods.runtimes.base.Runtime` with processes of the host.
+
+    Args:
+        root: Its folder. Containers that run as another user need search permission on every folder above it.
+        settings: See :class:`ProcessSettings`.
+    """
+
+    name = "process"
+
+    def __init__(self, root: Path, settings: ProcessSettings | None = None) -> None:
+        self._root = root.absolute()
+        self._settings = settings or ProcessSettings()
+        self._pods: dict[Uid, _Pod] = {}
+        self._listener: ExitListener = lambda state: None
+
+    async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
+        """Find every pod again; what ran without a supervisor, or before a reboot, is ended and says so."""
+        self._listener = listener
+        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        states: list[ContainerState] = []
+        for name in sorted(os.listdir(self._root)):
+            try:
+                states += await self._adopt(Uid(name))
+            except (OSError, StartRefused, records.RecordTorn, KeyError, ValueError) as error:
+                log.warning("a pod's folder cannot be read; left as it is", pod=name, error=str(error))
+        return states
+
+    async def _adopt(self, uid: Uid) -> list[ContainerState]:
+        pod = _Pod(PodFolder(self._root, uid))
+        self._attach(pod)
+        self._pods[uid] = pod
+        for state in await asyncio.to_thread(pod.folder.states):
+            settled = state
+            if state.exit is None and not pod.supervised:
+                settled = await asyncio.to_thread(pod.folder.give_up, state.id)
+            pod.known[state.id] = settled
+        return list(pod.known.values())
+
+    async def start(self, spec: ContainerSpec) -> ContainerState:
+        """Start the instance, through a supervisor that is started when there is none."""
+        pod = self._pods.get(spec.id.pod)
+        if pod is None:
+            pod = self._pods.setdefault(spec.id.pod, _Pod(PodFolder(self._root, spec.id.pod)))
+        if spec.id in pod.known:
+            return pod.known[spec.id]
+        await asyncio.to_thread(pod.folder.make)
+        settings = self._settings
+        await asyncio.to_thread(pod.folder.write_spec, spec, log_bytes=settings.log_bytes, log_files=settings.log_files)
+        self._forget_before(pod, spec.id)
+        try:
+            async with asyncio.timeout(settings.answer_timeout_s):
+                return await self._start(pod, spec.id)
+        except TimeoutError:
+            if pod.requests < 0:
+                self._detach(pod)
+            raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
+
+    async def _start(self, pod: _Pod, container: ContainerId) -> ContainerState:
+        short = (container.name, container.attempt)
+        pod.refusals.pop(short, None)
+        asked = False
+        while True:
+            # A supervisor that was idle may leave just as it is asked; the next one is asked again.
+            if not pod.supervised:
+                await self._launch(pod)
+                asked = False
+            if not asked:
+                asked = self._request(pod, f"start {container.name} {container.attempt}")
+            if container in pod.known:
+                return pod.known[container]
+            if short in pod.refusals:
+                raise OSError(errno.EIO, pod.refusals.pop(short))
+            if asked:
+                pod.bell.clear()
+                await pod.bell.wait()
+
+    async def _launch(self, pod: _Pod) -> None:
+        pod.events = os.open(pod.folder.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        argv = command("launch", str(PACKAGE_ROOT), str(pod.folder.path))
+        try:
+            await asyncio.to_thread(_run_detached, argv)
+        except BaseException:
+            self._detach(pod)
+            raise
+        asyncio.get_running_loop().add_reader(pod.events, self._heard, pod)
+        while pod.requests < 0:
+            pod.bell.clear()
+            await pod.bell.wait()
+            pod.requests = _open_writer(pod.folder.requests)
+
+    def _attach(self, pod: _Pod) -> None:
+        # Events first: a supervisor that leaves in between then shows as one of "no reader" and "end of file".
+        try:
+            pod.events = os.open(pod.folder.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        pod.requests = _open_writer(pod.folder.requests)
+        if pod.requests < 0:
+            os.close(pod.events)
+            pod.events = -1
+            return
+        asyncio.get_running_loop().add_reader(pod.events, self._heard, pod)
+
+    def _detach(self, pod: _Pod) -> None:
+        if pod.events >= 0:
+            asyncio.get_running_loop().remove_reader(pod.events)
+        for descriptor in (pod.events, pod.requests):
+            if descriptor >= 0:
+                os.close(descriptor)
+        pod.events = pod.requests = -1
+        pod.partial = b""
+
+    def _request(self, pod: _Pod, line: str) -> bool:
+        """Ring for the supervisor; tell whether there was one to hear it."""
+        try:
+            os.write(pod.requests, line.encode() + b"\n")
+        except (BrokenPipeError, BlockingIOError):
+            return False
+        return True
+
+    # --- what the supervisor says ---------------------------------------------------------------------------------
+
+    def _heard(self, pod: _Pod) -> None:
+        try:
+            data = os.read(pod.events, _READ_BYTES)
+        except BlockingIOError:
+            return
+        *lines, pod.partial = (pod.partial + data).split(b"\n")
+        for line in lines:
+            verb, _, rest = line.decode(errors="replace").partition(" ")
+            if verb == "refused":
+                name, attempt, message = rest.split(" ", 2)
+                pod.refusals[name, int(attempt)] = message
+        if not data:
+            self._detach(pod)
+        self._look(pod)
+        if not data:
+            self._give_up_orphans(pod)
+        pod.bell.set()
+
+    def _look(self, pod: _Pod) -> None:
+        """Read the pod's records again and tell of what has ended."""
+        try:
+            states = pod.folder.states()
+        except (OSError, records.RecordTorn, KeyError, ValueError):
+            log.exception("a pod's records cannot be read", pod=pod.folder.pod)
+            return
+        for state in states:
+            self._note(pod, state)
+
+    def _note(self, pod: _Pod, state: ContainerState) -> None:
+        before = pod.known.get(state.id)
+        if before is not None and before.exit is not None:
+            return
+        pod.known[state.id] = state
+        if state.exit is not None:
+            self._listener(state)
+
+    def _give_up_orphans(self, pod: _Pod) -> None:
+        """The supervisor has gone: whatever it left running has lost its witness."""
+        for state in list(pod.known.values()):
+            if state.exit is None:
+                log.warning("supervisor lost; ending its container", pod=state.id.pod, container=state.id.name)
+                try:
+                    self._note(pod, pod.folder.give_up(state.id))
+                except OSError:
+                    log.exception("cannot record the end of a container", pod=state.id.pod)
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    async def signal(self, container: ContainerId, number: int) -> None:
+        """Pass a signal on through the supervisor, who alone knows whether the pid is still the container's."""
+        pod = self._pods.get(container.pod)
+        if pod is not None and pod.supervised:
+            self._request(pod, f"signal {container.name} {container.attempt} {number}")
+
+    async def remove_pod(self, pod: Uid) -> None:
+        """Have the supervisor kill everything and leave; then remove the pod's folder."""
+        held = self._pods.get(pod)
+        if held is None:
+            return
+        if held.supervised:
+            await self._dismiss(held)
+        await asyncio.to_thread(held.folder.remove)
+        self._pods.pop(pod, None)
+
+    async def _dismiss(self, pod: _Pod) -> None:
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_s):
+                self._request(pod, "quit")
+                while pod.supervised:
+                    pod.bell.clear()
+                    await pod.bell.wait()
+        except TimeoutError:
+            raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not leave") from None
+
+    @staticmethod
+    def _forget_before(pod: _Pod, container: ContainerId) -> None:
+        for other in [c for c in pod.known if c.name == container.name and c.attempt < container.attempt - 1]:
+            del pod.known[other]
+
+    def log_path(self, container: ContainerId) -> Path | None:
+        """Return where the instance's log is."""
+        return PodFolder(self._root, container.pod).log(container)
+
+    async def close(self) -> None:
+        """Close the pipes; supervisors and containers go on."""
+        for pod in self._pods.values():
+            self._detach(pod)
+        self._pods.clear()
+
+
+def _open_writer(fifo: Path) -> int:
+    """Open a supervisor's request pipe, or return -1 where none reads it."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return -1
+        raise
+
+
+def _run_detached(argv: list[str]) -> None:
+    null = subprocess.DEVNULL
+    try:
+        subprocess.run(argv, stdin=null, stdout=null, stderr=null, env={}, check=True, timeout=30)
+    except subprocess.SubprocessError as error:
+        raise SupervisorLost(errno.ECHILD, f"the pod's supervisor cannot be started: {error}") from error
