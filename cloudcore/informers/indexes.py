@@ -9,6 +9,7 @@ from protocol.objects.keys import Body
 BY_NODE = "node"
 BY_CONTROLLER = "controller-uid"
 BY_OWNER = "owner-uid"
+ORPHANS = "orphans"
 
 
 def node_of_pod(pod: Body) -> Iterable[str]:
@@ -20,6 +21,11 @@ def node_of_pod(pod: Body) -> Iterable[str]:
 def controller_uid(body: Body) -> Iterable[str]:
     """Return the uid of the object's managing controller, if any."""
     return [owner["uid"] for owner in _owners(body) if owner.get("controller")]
+
+
+def orphan_namespace(body: Body) -> Iterable[str]:
+    """Return the namespace of an object that no controller manages; nothing for the others."""
+    return () if any(True for _ in controller_uid(body)) else (body["metadata"].get("namespace", ""),)
 
 
 def owner_uids(body: Body) -> Iterable[str]:

@@ -84,8 +84,14 @@ class WorkQueue(Generic[K]):
             self._due[key] = due
             heapq.heappush(self._timers, (due, next(self._order), key))
 
-    def retry(self, key: K, now: float, *, at_least_s: float = 0.0) -> float:
+    def retry(self, key: K, now: float, *, at_least_s: float = 0.0, at_once: bool = False) -> float:
         """Make ``key`` ready after its back-off, which grows until :meth:`forget`.
+
+        Args:
+            key: The key.
+            now: Monotonic seconds.
+            at_least_s: The shortest wait, seconds, whatever the back-off.
+            at_once: Count the attempt, but do not wait.
 
         Returns:
             The seconds it waits.
@@ -93,7 +99,7 @@ class WorkQueue(Generic[K]):
         attempt = self._attempts.get(key, 0) + 1
         self._attempts[key] = attempt
         self.counters.retried += 1
-        delay_s = max(self._delay(attempt), at_least_s)
+        delay_s = 0.0 if at_once else max(self._delay(attempt), at_least_s)
         self.add_after(key, delay_s, now)
         return delay_s
 
@@ -164,9 +170,9 @@ class AsyncWorkQueue(Generic[K]):
         self.core.add_after(key, delay_s, self._now())
         self._wake()
 
-    def retry(self, key: K, *, at_least_s: float = 0.0) -> float:
-        """Make ``key`` ready after its back-off; return the seconds it waits."""
-        delay_s = self.core.retry(key, self._now(), at_least_s=at_least_s)
+    def retry(self, key: K, *, at_least_s: float = 0.0, at_once: bool = False) -> float:
+        """Make ``key`` ready after its back-off (see :meth:`WorkQueue.retry`); return the seconds it waits."""
+        delay_s = self.core.retry(key, self._now(), at_least_s=at_least_s, at_once=at_once)
         self._wake()
         return delay_s
 

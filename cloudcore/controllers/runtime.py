@@ -1,0 +1,221 @@
+"""The runtime of controllers: changes in, keys queued, keys reconciled.
+
+Contract: a controller's handlers only queue keys; its workers, tasks owned by :meth:`Controller.run`, reconcile them,
+never two at a time for one key. ``reconcile`` gets a key, not a change: it reads the caches and must be right however
+many changes it missed. Its writes go through :class:`~cloudcore.informers.ReadYourWrites`, so the caches have them
+before the key comes up again. What a reconcile raises is answered here:
+
+==========================  ========================================================================
+``Conflict``                again at once, up to three times in a row; then with back-off
+``TooManyRequests``         again after what the server asked for, at least the back-off
+another ``ApiError``        logged as a warning; again with back-off
+``StaleCache``              again with back-off
+any other exception         logged with its trace; again with back-off
+==========================  ========================================================================
+
+The back-off of a key begins at 50 ms, doubles up to 60 s, and is forgotten at its first success. The queue's bound is
+the number of distinct keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from cloudcore.client import Client
+from cloudcore.clock import Clock
+from cloudcore.errors import ApiError, Conflict, TooManyRequests
+from cloudcore.events import NamedRecorder
+from cloudcore.informers import AsyncWorkQueue, Informers, StaleCache
+from protocol.objects.keys import Body, ObjectKey, key_of
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY_S = 0.05
+LONGEST_RETRY_S = 60.0
+IMMEDIATE_CONFLICTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing more to do for this key until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequeueAfter:
+    """Reconcile this key again after ``seconds``, whatever happens."""
+
+    seconds: float
+
+
+Result = Done | RequeueAfter
+DONE = Done()
+
+
+class Recorders(Protocol):
+    """Where controllers get their event recorders."""
+
+    def named(self, component: str) -> NamedRecorder:
+        """Return the recorder of one component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every controller works with.
+
+    Attributes:
+        client: Writes; each write is in the caches when it returns.
+        informers: Reads.
+        recorder: Tells people.
+        clock: Time.
+        rng: Randomness.
+    """
+
+    client: Client
+    informers: Informers
+    recorder: Recorders
+    clock: Clock
+    rng: Random
+
+
+K = TypeVar("K", bound=Hashable)
+K_co = TypeVar("K_co", bound=Hashable, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Watching(Generic[K_co]):
+    """A resource that a controller follows.
+
+    Attributes:
+        resource: The group-resource.
+        keys: Returns the keys to reconcile for a change ``(old, new)``.
+    """
+
+    resource: str
+    keys: Callable[[Body | None, Body | None], Iterable[K_co]]
+
+
+def own_keys(resource: str) -> Callable[[Body | None, Body | None], Iterable[ObjectKey]]:
+    """Return the mapping under which an object of ``resource`` is its own key."""
+
+    def keys(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
+        body = new or old
+        return () if body is None else (key_of(resource, body),)
+
+    return keys
+
+
+class Reconciler(Protocol[K]):
+    """One controller's logic."""
+
+    name: str
+    workers: int
+
+    def watches(self) -> Sequence[Watching[K]]:
+        """Return the resources that it follows."""
+
+    async def reconcile(self, key: K) -> Result:
+        """Bring what ``key`` names closer to what is wanted."""
+
+
+@dataclass(slots=True)
+class ControllerCounters:
+    """What a controller has done; plain numbers for metrics."""
+
+    reconciled: int = 0
+    failed: int = 0
+    conflicts: int = 0
+    throttled: int = 0
+
+
+@dataclass(slots=True)
+class Controller(Generic[K]):
+    """Drives one reconciler.
+
+    Args:
+        logic: The reconciler.
+        informers: Where it reads from.
+        rng: Spreads retries.
+    """
+
+    logic: Reconciler[K]
+    informers: Informers
+    rng: Random
+    queue: AsyncWorkQueue[K] = field(init=False)
+    counters: ControllerCounters = field(default_factory=ControllerCounters)
+
+    def __post_init__(self) -> None:
+        """Ask for the informers early, so that they start with the others."""
+        self.queue = AsyncWorkQueue(self._delay)
+        for watching in self.logic.watches():
+            self.informers.for_resource(watching.resource)
+
+    async def run(self) -> None:
+        """Follow, wait for the first lists, then reconcile until cancelled."""
+        watches = self.logic.watches()
+        for watching in watches:
+            await self.informers.for_resource(watching.resource).wait_synced()
+        ends = [self._follow(watching) for watching in watches]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(self.logic.workers):
+                    group.create_task(self._work(), name=f"{self.logic.name} worker {number}")
+        finally:
+            for end in ends:
+                end()
+            self.queue.close()
+
+    def _follow(self, watching: Watching[K]) -> Callable[[], None]:
+        def handle(old: Body | None, new: Body | None) -> None:
+            for key in watching.keys(old, new):
+                self.queue.add(key)
+
+        return self.informers.for_resource(watching.resource).subscribe(handle)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._attempt(key)
+            finally:
+                self.queue.done(key)
+
+    async def _attempt(self, key: K) -> None:
+        try:
+            result = await self.logic.reconcile(key)
+        except Exception as error:  # noqa: BLE001 - a worker's top loop: one bad object must not stop the others
+            self._failed(key, error)
+            return
+        self.counters.reconciled += 1
+        self.queue.forget(key)
+        if isinstance(result, RequeueAfter):
+            self.queue.add_after(key, result.seconds)
+
+    def _failed(self, key: K, error: Exception) -> None:
+        about = {"controller": self.logic.name, "key": str(key)}
+        if isinstance(error, Conflict) and self.queue.core.attempts(key) < IMMEDIATE_CONFLICTS:
+            self.counters.conflicts += 1
+            self.queue.retry(key, at_once=True)
+            return
+        at_least_s = 0.0
+        if isinstance(error, TooManyRequests):
+            self.counters.throttled += 1
+            at_least_s = float(error.retry_after_s or 1)
+            log.info("throttled", error=error.message, **about)
+        elif isinstance(error, ApiError | StaleCache):
+            self.counters.failed += 1
+            log.warning("reconcile failed", error=str(error), **about)
+        else:
+            self.counters.failed += 1
+            log.error("reconcile failed", exc_info=error, **about)
+        self.queue.retry(key, at_least_s=at_least_s)
+
+    def _delay(self, attempt: int) -> float:
+        """Return a delay that doubles, with half of it random so that failures spread out."""
+        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempt - 1, 32))
+        return longest * (0.5 + 0.5 * self.rng.random())
