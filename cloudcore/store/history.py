@@ -49,6 +49,10 @@ class History:
         shelf = self._shelves.get(key.resource)
         return None if shelf is None else shelf.records.get(key)
 
+    def records(self) -> list[Record]:
+        """Return all committed records. Safe to call from another thread while no group is being published."""
+        return [record for shelf in list(self._shelves.values()) for record in list(shelf.records.values())]
+
     def list(self, resource: str, namespace: str | None, at: Revision | None) -> Listing:
         """Return the records of ``resource`` now or at revision ``at``.
 

@@ -1,0 +1,208 @@
+"""The data file, used by one thread at a time: open, read all, write a group, recover after an I/O error.
+
+Contract. Every call blocks and belongs to the writer thread. After a failed write the state on disk is unknown (the
+kernel may forget a page whose sync failed), so the next write first opens the file anew, reads what is there, and
+makes it equal to the committed state in memory; only then does it write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cloudcore.store.base import Record
+from cloudcore.store.ledger import Group
+from cloudcore.store.sqlite import schema
+from cloudcore.store.sqlite.driver import Connection, Driver
+from cloudcore.store.sqlite.lock import FileLock
+from protocol.errors import AiokubeedgeError, UsageError
+from protocol.objects.keys import ObjectKey, Revision, Uid
+
+SYNCHRONOUS = "FULL"
+"""SQLite syncs the log at each commit. Anything less loses acknowledged writes in a power cut; a test shows it."""
+
+_COLUMNS = 8
+_MAX_ROWS = 256
+_WAL_LIMIT_BYTES = 64 << 20
+
+
+class WriteFailed(AiokubeedgeError):
+    """A group is not on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the file held when it was opened."""
+
+    records: Sequence[Record]
+    reserved: Revision
+    incarnation: str
+
+
+class StoreFile:
+    """An open data file.
+
+    Args:
+        path: The file; made if it is not there, readable by its owner only.
+        driver: The SQLite binding.
+
+    Raises:
+        UsageError: The file cannot be used: locked, damaged, of a newer version, no permission.
+    """
+
+    def __init__(self, path: Path, driver: Driver) -> None:
+        self._path = path
+        self._driver = driver
+        self._suspect = False
+        self._ids: dict[ObjectKey, int] = {}
+        self._next_id = 1
+        self._lock = FileLock(path)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = self._connect()
+            schema.migrate(self._connection, path)
+            self._check_integrity()
+        except OSError as exc:
+            self._lock.release()
+            raise UsageError(f"cannot open {path}: {exc.strerror}") from exc
+        except driver.error as exc:
+            self._lock.release()
+            raise UsageError(f"cannot open {path}: {exc}; if it is damaged, restore a backup") from exc
+        except UsageError:
+            self._lock.release()
+            raise
+
+    def load(self) -> Loaded:
+        """Read everything."""
+        meta = dict(self._connection.execute("SELECT key, value FROM meta"))
+        return Loaded(list(self._read()), Revision(meta["reserved"]), meta["incarnation"])
+
+    def write(self, group: Group, committed: Callable[[], Iterable[Record]]) -> None:
+        """Put ``group`` on disk in one transaction and sync it.
+
+        Args:
+            group: What to write.
+            committed: Returns the committed records, without the group; used to recover.
+
+        Raises:
+            WriteFailed: It is not on disk, or will be taken off again before the next group.
+        """
+        try:
+            if self._suspect:
+                self._recover(committed())
+            self._transact(group.puts.values(), group.deletes, group.reserve_to)
+        except self._driver.error as exc:
+            self._suspect = not self._roll_back() or not self._driver.is_full(exc)
+            what = "the disk is full" if self._driver.is_full(exc) else f"the disk failed ({exc})"
+            raise WriteFailed(f"{what}; nothing was stored") from exc
+
+    def close(self) -> None:
+        """Close the file; SQLite folds its log into it."""
+        self._connection.close()
+        self._lock.release()
+
+    def _connect(self) -> Connection:
+        connection = self._driver.connect(str(self._path))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        return connection
+
+    def _check_integrity(self) -> None:
+        ((verdict,),) = self._connection.execute("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise UsageError(f"{self._path} is damaged ({verdict}); restore a backup with `cloudcore restore`")
+
+    def _read(self) -> Iterator[Record]:
+        self._ids.clear()
+        self._next_id = 1
+        rows = self._connection.execute(
+            "SELECT id, resource, namespace, name, uid, revision, content_revision, tail FROM objects ORDER BY id"
+        )
+        for id_, resource, namespace, name, uid, revision, content_revision, tail in rows:
+            key = ObjectKey(resource, namespace, name)
+            if key in self._ids:
+                raise UsageError(f"{self._path} is damaged: {key} is there twice; restore a backup")
+            self._ids[key] = id_
+            self._next_id = id_ + 1
+            yield Record(key, Uid(uid), Revision(revision), Revision(content_revision), tail)
+
+    def _transact(
+        self, puts: Iterable[Record], deletes: Iterable[ObjectKey], reserve_to: Revision | None = None
+    ) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        removed = [self._ids[key] for key in deletes if key in self._ids]
+        for ids in _chunks(removed):
+            execute(_delete_statement(len(ids)), ids)
+        added: dict[ObjectKey, int] = {}
+        for rows in _chunks([self._row(record, added) for record in puts]):
+            execute(_put_statement(len(rows)), [value for row in rows for value in row])
+        if reserve_to is not None:
+            execute("UPDATE meta SET value = ? WHERE key = 'reserved'", (reserve_to,))
+        execute("COMMIT")
+        self._ids.update(added)
+        for key in deletes:
+            self._ids.pop(key, None)
+
+    def _row(self, record: Record, added: dict[ObjectKey, int]) -> tuple[Any, ...]:
+        key = record.key
+        id_ = self._ids.get(key)
+        if id_ is None:
+            id_ = added[key] = self._next_id
+            self._next_id += 1
+        return (id_, *key, record.uid, record.revision, record.content_revision, record.tail)
+
+    def _roll_back(self) -> bool:
+        try:
+            self._connection.execute("ROLLBACK")
+        except self._driver.error:
+            # No transaction is left, or the connection is broken. Either way it is opened anew.
+            return False
+        return True
+
+    def _recover(self, committed: Iterable[Record]) -> None:
+        self._connection.close()
+        self._connection = self._connect()
+        # Moves the log into the file and syncs both: what is read from here on does not rest on unsynced pages.
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        on_disk = {record.key: record for record in self._read()}
+        wanted = {record.key: record for record in committed}
+        puts = [record for key, record in wanted.items() if on_disk.get(key) != record]
+        deletes = [key for key in on_disk if key not in wanted]
+        if puts or deletes:
+            self._transact(puts, deletes)
+        self._suspect = False
+
+
+def _chunks(items: list[Any]) -> Iterator[list[Any]]:
+    """Cut ``items`` into runs whose lengths are powers of two, so that few distinct statements serve all groups."""
+    rest = iter(items)
+    left = len(items)
+    while left:
+        size = min(_MAX_ROWS, 1 << (left.bit_length() - 1))
+        yield list(islice(rest, size))
+        left -= size
+
+
+# One statement for many rows: the binding gives up the interpreter lock at each statement, and a busy event loop
+# may take milliseconds to hand it back.
+_PUTS: dict[int, str] = {}
+_DELETES: dict[int, str] = {}
+
+
+def _put_statement(rows: int) -> str:
+    if rows not in _PUTS:
+        row = f"({', '.join('?' * _COLUMNS)})"
+        _PUTS[rows] = f"INSERT OR REPLACE INTO objects VALUES {', '.join([row] * rows)}"
+    return _PUTS[rows]
+
+
+def _delete_statement(rows: int) -> str:
+    if rows not in _DELETES:
+        _DELETES[rows] = f"DELETE FROM objects WHERE id IN ({', '.join('?' * rows)})"
+    return _DELETES[rows]
