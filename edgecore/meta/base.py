@@ -15,7 +15,16 @@ from protocol.objects.keys import Body, ObjectKey, Revision, Uid
 
 
 class StorageUnavailable(AiokubeedgeError):
-    """The device's disk does not take writes (full, failing); nothing of the write was stored."""
+    """The device's disk does not take writes (full, failing); nothing of the write was stored.
+
+    Args:
+        reason: One line for a person.
+        uncertain: True where the flush itself failed, so that what lies on disk has to be read again.
+    """
+
+    def __init__(self, reason: str, *, uncertain: bool = False) -> None:
+        super().__init__(reason)
+        self.uncertain = uncertain
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,382 @@
+"""The meta store: the one authority at the edge. Desired state comes down into it, observed state goes up from it.
+
+Concurrency contract: everything runs on one event loop; only the engine may have a thread. ``_applying`` is held
+from deciding on a batch until its commit has settled, so that a batch is judged against what is on disk and an
+older epoch can neither apply nor overtake; ``_saving`` is held while reports are written, so that the reports of
+many pods gather into one commit. The two may be in one group of the engine. Memory changes only after a commit,
+except for reports: those are kept, and sent, also while the disk takes no writes (``run`` tries again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgpack
+import structlog
+
+from edgecore.meta.base import Applied, Held, StorageUnavailable, Subscriber
+from edgecore.meta.batch import LEDGER_LIMIT, Batch
+from edgecore.meta.engine import (
+    Change,
+    DropEvent,
+    DropReport,
+    Engine,
+    EventRow,
+    FactRow,
+    ObjectRow,
+    ReportRow,
+    Snapshot,
+)
+from edgecore.meta.slice import Slice
+from edgecore.meta.upstream import NODE_STATUS, POD_FINISHED, POD_STATUS, Owed, Upstream
+from protocol.errors import AiokubeedgeError, LocalProtocolError, UsageError
+from protocol.messages import LATER, InventoryEntry, Item, Outcome, Verdict
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
+
+log = structlog.get_logger("edgecore.meta")
+
+SAVE_AGAIN_S: Final = 5.0
+"""How long what is only in memory (an acknowledgement, a report the disk refused) waits for the next write."""
+
+
+class StaleEpoch(AiokubeedgeError):
+    """A session that a newer one has replaced tried to apply."""
+
+
+class MetaStore:
+    """Implements :class:`~edgecore.meta.base.Desired` and :class:`~edgecore.meta.base.Reports` over an engine.
+
+    Args:
+        engine: Where rows are kept. The store owns it: ``close`` closes it.
+        node: This node's name.
+    """
+
+    def __init__(self, engine: Engine, node: NodeName) -> None:
+        self._engine = engine
+        self._node = node
+        self._applying = asyncio.Lock()
+        self._saving = asyncio.Lock()
+        self._subscribers: list[Subscriber] = []
+        self._on_owed: Callable[[Sequence[Owed]], None] | None = None
+        self._unsaved: dict[str, Change] = {}
+        self._put_off: set[ObjectKey] = set()
+        self._stale = False
+        self._refusing = False
+        self._wake = asyncio.Event()
+        snapshot = engine.load()
+        self._take(snapshot)
+        # Each life issues generations from a block of its own, so that none is ever issued twice.
+        life = int(snapshot.facts.get("life", "0")) + 1
+        self._upstream = Upstream(snapshot.reports, snapshot.events, life << 32)
+        self._unsaved["life"] = FactRow("life", str(life))
+
+    def _take(self, snapshot: Snapshot) -> None:
+        facts = snapshot.facts
+        self._epoch = int(facts.get("epoch", "0"))
+        self._incarnation = facts.get("incarnation", "")
+        self._line = int(facts.get("line", "0"))
+        self._complete = facts.get("complete", "") == "yes"
+        self._slice = Slice(snapshot.objects)
+        self._settled = OrderedDict((row.id, row) for row in snapshot.settled)
+
+    # Reads: Desired
+
+    @property
+    def complete(self) -> bool:
+        """Whether this database has been in step with the cloud at least once."""
+        return self._complete
+
+    def get(self, key: ObjectKey) -> Held | None:
+        """Return the object, or None where this node does not hold it (yet)."""
+        return self._slice.get(key)
+
+    def list(self, resource: str) -> Sequence[Held]:
+        """Return all held objects of ``resource``."""
+        return self._slice.list(resource)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Tell ``subscriber`` of every change committed from now on."""
+        self._subscribers.append(subscriber)
+
+    # What a session needs to introduce itself
+
+    @property
+    def epoch(self) -> int:
+        """The newest session epoch on disk; 0 before the first session."""
+        return self._epoch
+
+    @property
+    def incarnation(self) -> str:
+        """The cloud store's incarnation that the held versions belong to; empty before the first session."""
+        return self._incarnation
+
+    @property
+    def count(self) -> int:
+        """How many objects are held."""
+        return len(self._slice)
+
+    @property
+    def events_dropped(self) -> int:
+        """Events dropped for want of room since the start."""
+        return self._upstream.events_dropped
+
+    def inventory(self) -> Iterator[InventoryEntry]:
+        """Yield what is held. An object of an earlier line has version 0: it must be sent again."""
+        return map(self._entry, self._slice)
+
+    def _entry(self, row: ObjectRow) -> InventoryEntry:
+        return InventoryEntry(row.key, row.uid, row.version if row.line == self._line else Revision(0))
+
+    async def begin_session(self, epoch: int, incarnation: str, *, equal: bool) -> None:
+        """Make ``epoch`` durable; from now on no older session can apply.
+
+        Args:
+            epoch: The session's epoch, as the cloud issued it.
+            incarnation: The cloud store's incarnation.
+            equal: True where the cloud has found both holdings equal.
+
+        Raises:
+            StaleEpoch: A session with this epoch or a newer one has been here.
+            StorageUnavailable: The disk does not take it; the session must not go on.
+        """
+        async with self._applying:
+            if epoch <= self._epoch:
+                raise StaleEpoch(f"epoch {epoch} is not newer than {self._epoch}")
+            new_line = incarnation != self._incarnation
+            line = self._line + 1 if new_line else self._line
+            changes: list[Change] = [FactRow("epoch", str(epoch))]
+            if new_line:
+                changes += [FactRow("incarnation", incarnation), FactRow("line", str(line))]
+                changes += self._upstream.owe_everything()
+            if equal:
+                changes.append(FactRow("complete", "yes"))
+            await self._commit(changes)
+            self._epoch, self._incarnation, self._line = epoch, incarnation, line
+            self._put_off.clear()
+            if equal:
+                self._now_complete()
+
+    # Writes from the cloud
+
+    async def apply(self, items: Sequence[Item], epoch: int) -> Sequence[Verdict]:
+        """Apply ``items`` in order in one commit and return a verdict for each, once it is on disk.
+
+        While the disk takes no writes, nothing changes and every verdict is ``later``.
+
+        Raises:
+            StaleEpoch: A newer session has taken over; nothing was applied.
+        """
+        async with self._applying:
+            if epoch != self._epoch:
+                raise StaleEpoch(f"epoch {epoch} may not apply, {self._epoch} is the newest")
+            batch = Batch(self._slice, self._settled, line=self._line, may_complete=not self._put_off)
+            verdicts = [batch.judge(item) for item in items]
+            try:
+                if changes := [*batch.changes(), *self._stale_reports(batch)]:
+                    await self._commit(changes)
+            except StorageUnavailable as error:
+                log.warning("items put off", cause=str(error), items=len(items))
+                self._put_off.update(item.key for item in items)
+                return [LATER] * len(items)
+            self._put_off.difference_update(
+                item.key for item, verdict in zip(items, verdicts, strict=True) if verdict.outcome is not Outcome.LATER
+            )
+            self._show(batch)
+            return verdicts
+
+    def _stale_reports(self, batch: Batch) -> Iterator[Change]:
+        """Drop the reports about pods that this batch replaces or removes."""
+        for key, row in batch.overlay.items():
+            before = self._slice.row(key)
+            if before is not None and key.resource == "pods" and (row is None or row.uid != before.uid):
+                yield from self._upstream.forget_pod(key, before.uid)
+
+    def _show(self, batch: Batch) -> None:
+        """Take a committed batch into memory and tell the subscribers."""
+        applied = []
+        for key, row in batch.overlay.items():
+            before = self._slice.get(key)
+            if row is None:
+                self._slice.drop(key)
+            else:
+                self._slice.put(row)
+            if row is not None or before is not None:
+                applied.append(Applied(key, self._slice.get(key), before))
+        self._settled.update(batch.settled)
+        while len(self._settled) > LEDGER_LIMIT:
+            self._settled.popitem(last=False)
+        if applied:
+            for subscriber in self._subscribers:
+                subscriber.applied(applied)
+        if batch.completes:
+            self._now_complete()
+
+    def _now_complete(self) -> None:
+        if not self._complete:
+            self._complete = True
+            for subscriber in self._subscribers:
+                subscriber.completed()
+
+    # Reports
+
+    async def pod_status(self, namespace: str, name: str, uid: Uid, status: Body) -> None:
+        """Report a pod's status."""
+        await self._report(ObjectKey(POD_STATUS, namespace, name), uid, {"status": status})
+
+    async def pod_finished(self, namespace: str, name: str, uid: Uid) -> None:
+        """Report that a pod marked for deletion has stopped fully."""
+        await self._report(ObjectKey(POD_FINISHED, namespace, name), uid, None)
+
+    async def node_status(self, status: Body) -> None:
+        """Report this node's status."""
+        await self._report(ObjectKey(NODE_STATUS, "", self._node), Uid(""), {"status": status})
+
+    async def event(self, body: Body) -> None:
+        """Queue a core/v1 Event."""
+        metadata = body["metadata"]
+        key = ObjectKey("events", metadata.get("namespace", ""), metadata["name"])
+        changes = self._upstream.event(key, msgpack.packb(body))
+        await self._save_and_tell(changes)
+
+    async def _report(self, key: ObjectKey, uid: Uid, body: Body | None) -> None:
+        row = self._upstream.report(key, uid, msgpack.packb(body) if body is not None else b"")
+        if row is not None:
+            await self._save_and_tell([row])
+
+    async def _save_and_tell(self, changes: Sequence[Change]) -> None:
+        self._unsaved.update((_row_id(change), change) for change in changes)
+        await self._save()
+        owed = [change for change in changes if isinstance(change, ReportRow | EventRow)]
+        still = [row for row in owed if self._upstream.get(row.key) is row]
+        if self._on_owed is not None and still:
+            self._on_owed(still)
+
+    def owed(self) -> Sequence[Owed]:
+        """Return what the cloud has yet to acknowledge, oldest first."""
+        return list(self._upstream.owed())
+
+    def on_owed(self, listener: Callable[[Sequence[Owed]], None] | None) -> None:
+        """Call ``listener`` on the loop with each report or event once it is on disk (or can only be in memory)."""
+        self._on_owed = listener
+
+    def acknowledged(self, key: ObjectKey, generation: int, verdict: Verdict) -> None:
+        """Take the cloud's verdict on one generation of a report; a newer generation stays owed.
+
+        It reaches the disk with the next write, or within a few seconds: what is lost is only sent again.
+        """
+        if verdict.outcome is Outcome.LATER:
+            return
+        refused = verdict.outcome is Outcome.REJECTED
+        if refused:
+            log.warning("report refused by the cloud", object=str(key), code=verdict.code, cause=verdict.reason)
+        pod_left = key.resource == POD_STATUS and self._slice.row(key._replace(resource="pods")) is None
+        change = self._upstream.settled(key, generation, gone=refused or pod_left)
+        if change is not None:
+            self._unsaved[_row_id(change)] = change
+            self._wake.set()
+
+    # Keeping up with the disk
+
+    async def run(self) -> None:
+        """Write what waits in memory, for as long as the store is open. Owned by the agent's task group."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(SAVE_AGAIN_S)
+            self._wake.clear()
+            await self._save()
+
+    async def close(self) -> None:
+        """Write what waits in memory and close the engine. Idempotent."""
+        await self._save()
+        await self._engine.close()
+
+    async def _save(self) -> None:
+        async with self._saving:
+            if not self._unsaved:
+                return
+            waiting, self._unsaved = self._unsaved, {}
+            try:
+                if self._stale:
+                    async with self._applying:
+                        await self._reload()
+                await self._engine.commit(list(waiting.values()))
+            except StorageUnavailable as error:
+                self._unsaved = {**waiting, **self._unsaved}
+                self._note_failure(error)
+                self._wake.set()
+            else:
+                self._note_success()
+
+    async def _commit(self, changes: Sequence[Change]) -> None:
+        """Commit for a caller that holds ``_applying``."""
+        try:
+            await self._reload()
+            await self._engine.commit(changes)
+        except StorageUnavailable as error:
+            self._note_failure(error)
+            raise
+        self._note_success()
+
+    async def _reload(self) -> None:
+        """After a failed flush, find out what lies on disk. The caller holds ``_applying``."""
+        if not self._stale:
+            return
+        try:
+            snapshot = self._engine.load()
+        except UsageError as error:
+            raise StorageUnavailable(str(error), uncertain=True) from error
+        if snapshot.rebuilt:
+            await self._engine.commit(self._everything())
+        else:
+            before, epoch = self._slice, self._epoch
+            self._take(snapshot)
+            self._epoch = max(epoch, self._epoch)
+            self._tell_difference(before)
+        self._stale = False
+
+    def _everything(self) -> Sequence[Change]:
+        """Return all that memory holds, to fill a database that had to be made anew."""
+        facts = {
+            "epoch": str(self._epoch),
+            "incarnation": self._incarnation,
+            "line": str(self._line),
+            "complete": "yes" if self._complete else "",
+        }
+        return [
+            *self._slice,
+            *self._settled.values(),
+            *self._upstream.rows(),
+            *(FactRow(name, value) for name, value in facts.items()),
+        ]
+
+    def _tell_difference(self, before: Slice) -> None:
+        keys = {row.key for row in before} | {row.key for row in self._slice}
+        changed = [key for key in keys if before.row(key) != self._slice.row(key)]
+        applied = [Applied(key, self._slice.get(key), before.get(key)) for key in changed]
+        if applied:
+            for subscriber in self._subscribers:
+                subscriber.applied(applied)
+
+    def _note_failure(self, error: StorageUnavailable) -> None:
+        self._stale = self._stale or error.uncertain
+        if not self._refusing:
+            self._refusing = True
+            log.error("meta store takes no writes", cause=str(error))
+
+    def _note_success(self) -> None:
+        if self._refusing:
+            self._refusing = False
+            log.info("meta store takes writes again")
+
+
+def _row_id(change: Change) -> str:
+    """Name the row of a report or an event (their keys do not overlap), or a fact."""
+    match change:
+        case FactRow(name):
+            return name
+        case ReportRow(key) | EventRow(key) | DropReport(key) | DropEvent(key):
+            return str(key)
+    raise LocalProtocolError(f"{change!r} is written by apply, not saved by itself")
