@@ -150,3 +150,10 @@ class StorageUnavailable(ApiError):
 
     code = 503
     reason = "ServiceUnavailable"
+
+
+class GatewayTimeout(ApiError):
+    """The server cannot answer in time, as when a revision is asked for that is not there yet."""
+
+    code = 504
+    reason = "Timeout"

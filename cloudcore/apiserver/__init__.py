@@ -1,0 +1,1 @@
+"""The Kubernetes API: the table of kinds, its verbs, and their HTTP face."""

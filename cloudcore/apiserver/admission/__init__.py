@@ -1,0 +1,1 @@
+"""Admission: policies that change or refuse a write."""

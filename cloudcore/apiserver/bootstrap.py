@@ -1,0 +1,41 @@
+"""What exists from the first run: namespaces, the ``process`` RuntimeClass, the system PriorityClasses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.registry import Registry
+from cloudcore.errors import AlreadyExists, NotFound
+from protocol.objects.keys import Body
+
+_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
+_SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+
+
+async def bootstrap(registry: Registry) -> None:
+    """Create what is missing. Idempotent: called at each start, it leaves alone what is there."""
+    client = LocalClient(registry, "system:bootstrap")
+    for name in _NAMESPACES:
+        await _ensure(client, "namespaces", {"metadata": {"name": name}})
+    for name in _NAMESPACES:
+        await _ensure(client, "serviceaccounts", {"metadata": {"name": "default", "namespace": name}})
+    await _ensure(client, "runtimeclasses.node.k8s.io", {"metadata": {"name": "process"}, "handler": "process"})
+    for name, value in _SYSTEM_PRIORITIES.items():
+        body = {
+            "metadata": {"name": name},
+            "value": value,
+            "description": f"Used for {name.removeprefix('system-').replace('-', ' ')} pods of the system.",
+        }
+        await _ensure(client, "priorityclasses.scheduling.k8s.io", body)
+
+
+async def _ensure(client: LocalClient, resource: str, body: Body) -> None:
+    metadata = body["metadata"]
+    try:
+        await client.get(resource, metadata.get("namespace", ""), metadata["name"])
+    except NotFound:
+        try:
+            await client.create(resource, body)
+        except AlreadyExists:
+            return

@@ -1,0 +1,128 @@
+"""Changing a stored object: what ``update`` and ``patch`` share, for objects and their subresources.
+
+Read, transform, check, write with compare-and-swap; where another writer was faster, begin again. A change that
+names the ``resourceVersion`` it was made from does not begin again: it ends in ``Conflict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cloudcore.apiserver import failures, strategy
+from cloudcore.apiserver.admission.chain import Admission, Operation
+from cloudcore.apiserver.context import Context, Target
+from cloudcore.apiserver.durability import is_volatile
+from cloudcore.apiserver.get import stored
+from cloudcore.apiserver.registry import Registry, retained
+from cloudcore.apiserver.subresources.views import View, rendered
+from cloudcore.apiserver.validation.decoding import decode
+from cloudcore.apiserver.validation.objects import check_update
+from cloudcore.errors import Conflict, NotFound
+from cloudcore.store.base import Record, encode
+from protocol.objects.keys import Body
+
+_ATTEMPTS = 16
+"""Writers that race for one object make each other retry; more than this means a storm."""
+
+Transform = Callable[[Body], Body]
+"""Makes the wanted view from the present one, without changing the latter."""
+
+
+async def change(registry: Registry, target: Target, view: View, transform: Transform, context: Context) -> Record:
+    """Apply ``transform`` to a view of the stored object and return the view as stored.
+
+    Raises:
+        Conflict: The wanted state names another revision or uid than the stored one, or races did not end.
+        Invalid: Fields are wrong.
+        NotFound: There is no such object.
+    """
+    for _ in range(_ATTEMPTS):
+        record = await stored(registry, target)
+        try:
+            written = await _attempt(registry, target, view, transform, context, record)
+        except _Overtaken:
+            continue
+        return rendered(view, written)
+    raise failures.conflict(target.kind, target.name)
+
+
+class _Overtaken(Exception):
+    """Another writer was faster."""
+
+
+async def _attempt(
+    registry: Registry, target: Target, view: View, transform: Transform, context: Context, record: Record
+) -> Record:
+    old = record.decode()
+    wanted = transform(view.read(old))
+    _check_version(target, wanted, record)
+    body = view.write(old, wanted) if view.status_only else view.write(record.decode(), wanted)
+    if view.status_only:
+        decode(registry.schemas, target.kind, body, context)
+    else:
+        await _admit(registry, target, body, old, context)
+    if body == old:
+        return record
+    if context.dry_run:
+        return retained(record, body)
+    return await _write(registry, target, view, body, record)
+
+
+def _check_version(target: Target, wanted: Body, record: Record) -> None:
+    metadata = wanted.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    if str(metadata.get("resourceVersion") or record.revision) != str(record.revision):
+        raise failures.conflict(target.kind, target.name)
+    if (metadata.get("uid") or record.uid) != record.uid:
+        raise failures.conflict(
+            target.kind,
+            target.name,
+            f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {record.uid}",
+        )
+
+
+async def _admit(registry: Registry, target: Target, body: Body, old: Body, context: Context) -> None:
+    """Bring the object to be into its final form, or refuse it."""
+    kind = target.kind
+    decode(registry.schemas, kind, body, context)
+    strategy.address(target, body)
+    strategy.prepare_update(target, body, old)
+    kind.defaults(body)
+    admission = Admission(Operation.UPDATE, target, body, old, context, registry.store)
+    await registry.admission.mutate(admission)
+    strategy.count_generation(kind, body, old)
+    check_update(kind, body, old)
+    await registry.admission.validate(admission)
+
+
+async def _write(registry: Registry, target: Target, view: View, body: Body, record: Record) -> Record:
+    try:
+        if not view.status_only and is_finished(body):
+            return await registry.store.delete(target.key, expected=record.revision, expected_uid=record.uid)
+        return await registry.store.update(
+            target.key,
+            encode(body),
+            expected=record.revision,
+            expected_uid=record.uid,
+            status_only=view.status_only,
+            volatile=is_volatile(target.kind, target.namespace),
+        )
+    except Conflict:
+        raise _Overtaken from None
+    except NotFound:
+        raise failures.not_found(target.kind, target.name) from None
+
+
+def is_finished(body: Body) -> bool:
+    """Tell whether an object that is being deleted has nothing left to wait for."""
+    metadata = body["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return not metadata.get("finalizers") and not namespace_finalizers(body)
+
+
+def namespace_finalizers(body: Body) -> list[str]:
+    """Return ``spec.finalizers`` of a namespace; empty for any other kind."""
+    finalizers: list[str] = (body.get("spec") or {}).get("finalizers") or [] if body.get("kind") == "Namespace" else []
+    return finalizers

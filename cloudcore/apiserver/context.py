@@ -1,0 +1,52 @@
+"""Who asks, and how: what a verb needs to know of a request, free of HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cloudcore.apiserver.kinds.kind import Kind
+from protocol.objects.keys import ObjectKey
+
+FieldValidation = Literal["Strict", "Warn", "Ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request's circumstances.
+
+    Attributes:
+        user: The authenticated user's name.
+        groups: The user's groups.
+        dry_run: Run everything but the write.
+        field_validation: What to do with fields the schema does not know.
+        warnings: Collects what goes into ``Warning`` headers.
+    """
+
+    user: str
+    groups: tuple[str, ...] = ()
+    dry_run: bool = False
+    field_validation: FieldValidation = "Warn"
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request speaks of.
+
+    Attributes:
+        kind: The row of its kind.
+        namespace: Empty for cluster scope.
+        name: Empty where a verb speaks of the whole collection, or creates.
+        subresource: ``status``, ``scale``…; empty for the object itself.
+    """
+
+    kind: Kind
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object's key in the store."""
+        return ObjectKey(self.kind.resource, self.namespace, self.name)

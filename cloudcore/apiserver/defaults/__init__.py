@@ -1,0 +1,1 @@
+"""Defaults: what Kubernetes fills into the fields a client leaves out."""

@@ -1,0 +1,22 @@
+"""Rows of this project's own group."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloudcore.apiserver.kinds.kind import Kind
+
+EDGE_GROUP: Final = "edge.aiokubeedge.io"
+
+ROWS: Final = (
+    Kind(
+        kind="NodeLink",
+        plural="nodelinks",
+        group=EDGE_GROUP,
+        version="v1alpha1",
+        namespaced=False,
+        short_names=("nl",),
+        verbs=("get", "list"),
+        virtual=True,
+    ),
+)

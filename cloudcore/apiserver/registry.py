@@ -1,0 +1,91 @@
+"""What every verb works on: the store, the kinds, the admission chain, and the sources of time and identity."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.kinds import KindTable, builtin_kinds
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.validation.schemas import Schemas
+from cloudcore.errors import NotFound
+from cloudcore.store.base import Record, Store, encode
+from protocol.objects.keys import Body, ObjectKey, Revision, Uid
+from protocol.objects.times import timestamp
+
+Provider = Callable[[], list[Body]]
+"""Returns the present objects of a virtual kind, complete but for ``resourceVersion``."""
+
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Kubernetes' letters for generated names: no vowels, so that no words appear."""
+
+
+def _new_uid() -> Uid:
+    return Uid(str(uuid.uuid4()))
+
+
+@dataclass(slots=True)
+class Registry:
+    """The parts the verbs share.
+
+    Attributes:
+        store: Where objects are.
+        kinds: The table of kinds.
+        admission: What a write has to pass.
+        schemas: The schemas objects are checked against.
+        clock: Wall clock, seconds since the epoch.
+        new_uid: Makes uids.
+        rng: Makes suffixes of generated names.
+    """
+
+    store: Store
+    kinds: KindTable = field(default_factory=builtin_kinds)
+    admission: AdmissionChain = field(default_factory=AdmissionChain)
+    schemas: Schemas = field(default_factory=Schemas)
+    clock: Callable[[], float] = time.time
+    new_uid: Callable[[], Uid] = _new_uid
+    rng: Random = field(default_factory=Random)
+    _providers: dict[str, Provider] = field(default_factory=dict)
+
+    def provide(self, resource: str, provider: Provider) -> None:
+        """Register where the objects of a virtual kind come from.
+
+        Raises:
+            NotFound: There is no such virtual kind.
+        """
+        if not self.kinds.of(resource).virtual:
+            raise NotFound(f"{resource} is not a virtual resource")
+        self._providers[resource] = provider
+
+    def virtual_records(self, kind: Kind) -> list[Record]:
+        """Return the present objects of a virtual kind as records, sorted by name."""
+        provider = self._providers.get(kind.resource)
+        bodies = provider() if provider is not None else []
+        return sorted((self._virtual_record(kind, body) for body in bodies), key=lambda record: record.key)
+
+    def _virtual_record(self, kind: Kind, body: Body) -> Record:
+        body.setdefault("apiVersion", kind.api_version)
+        body.setdefault("kind", kind.kind)
+        metadata = body["metadata"]
+        key = ObjectKey(kind.resource, metadata.get("namespace", ""), metadata["name"])
+        revision = self.store.revision
+        return Record(key, Uid(metadata.get("uid", "")), revision, revision, encode(body))
+
+    def now(self) -> str:
+        """Return the present time as objects carry it."""
+        return timestamp(self.clock())
+
+    def generated_name(self, prefix: str) -> str:
+        """Return ``prefix`` with a random suffix of five letters, at most 63 characters in all."""
+        return prefix[:58] + "".join(self.rng.choices(_SUFFIX_ALPHABET, k=5))
+
+
+def retained(record: Record, body: Body, revision: Revision | None = None) -> Record:
+    """Return a record like ``record`` that carries ``body``: a dry run's result, or a subresource's view."""
+    return Record(
+        record.key, record.uid, record.revision if revision is None else revision, record.content_revision, encode(body)
+    )

@@ -1,0 +1,1 @@
+"""Validation: schemas and the rules beyond them."""

@@ -1,0 +1,34 @@
+"""Validation of whole objects: metadata, then the kind's own rules."""
+
+from __future__ import annotations
+
+from cloudcore.apiserver import failures
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.validation.metadata import check_metadata, check_metadata_update
+from protocol.objects.keys import Body
+
+
+def check_create(kind: Kind, body: Body) -> None:
+    """Check a new object.
+
+    Raises:
+        Invalid: Fields are wrong; the causes name them.
+    """
+    causes = [*check_metadata(kind, body["metadata"]), *kind.validate(body)]
+    if causes:
+        raise failures.invalid(kind, body["metadata"].get("name", ""), causes)
+
+
+def check_update(kind: Kind, body: Body, old: Body) -> None:
+    """Check a changed object.
+
+    Raises:
+        Invalid: Fields are wrong, or may not change.
+    """
+    if body == old:
+        return
+    causes = check_metadata_update(kind, body["metadata"], old["metadata"])
+    causes += kind.validate_update(body, old)
+    causes += kind.validate(body)
+    if causes:
+        raise failures.invalid(kind, old["metadata"]["name"], causes)
