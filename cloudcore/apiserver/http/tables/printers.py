@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,33 +129,22 @@ def _embedded(body: Body, include_object: str, version: str) -> Body | None:
     return None if include_object == "None" else partial_metadata(body, version)
 
 
-def table(
-    resource: str,
-    bodies: Sequence[Body],
-    *,
-    metadata: Body,
-    now: float,
-    include_object: str = "Metadata",
-    version: str = "v1",
-    definitions: bool = True,
-) -> Body:
-    """Return the ``Table`` of ``bodies``.
+def column_definitions(resource: str) -> list[dict[str, Any]]:
+    """Return the ``columnDefinitions`` of a group-resource's Table."""
+    return [column.definition() for column in printer_for(resource).columns]
+
+
+def row(resource: str, body: Body, *, now: float, include_object: str = "Metadata", version: str = "v1") -> Body:
+    """Return an object's row.
 
     Args:
-        resource: Their group-resource.
-        bodies: The objects.
-        metadata: The list's metadata (``resourceVersion``, ``continue``).
+        resource: Its group-resource.
+        body: The object.
         now: Unix time, for ages.
-        include_object: What each row carries: ``None``, ``Metadata`` or ``Object``.
+        include_object: What the row carries of the object: ``None``, ``Metadata`` or ``Object``.
         version: The version of ``meta.k8s.io``.
-        definitions: False leaves the column definitions out (a watch sends them with its first row only).
     """
-    chosen = printer_for(resource)
-    rows = [{"cells": chosen.cells(body, now), "object": _embedded(body, include_object, version)} for body in bodies]
     return {
-        "kind": "Table",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": metadata,
-        "columnDefinitions": [column.definition() for column in chosen.columns] if definitions else None,
-        "rows": rows,
+        "cells": printer_for(resource).cells(body, now),
+        "object": _embedded(body, include_object, version),
     }

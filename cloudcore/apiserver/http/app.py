@@ -1,0 +1,200 @@
+"""The HTTP application: from a request to a verb, and from whatever goes wrong to a ``Status``.
+
+Order: path, credentials, room for one more request, permission, kind, form, verb. A request is one task of the
+connection's; nothing here is shared between requests but the counters of those in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from cloudcore.apiserver.context import Context, Target
+from cloudcore.apiserver.http import reads, writes
+from cloudcore.apiserver.http.authn import Authenticator, CertificateAuthenticator, Credentials, User
+from cloudcore.apiserver.http.authz import Attributes, Authorizer, NodeAuthorizer, forbidden
+from cloudcore.apiserver.http.bodies import decode_object, read_body
+from cloudcore.apiserver.http.call import Call, Handler
+from cloudcore.apiserver.http.documents import Documents
+from cloudcore.apiserver.http.health import Check
+from cloudcore.apiserver.http.negotiation import negotiate
+from cloudcore.apiserver.http.paths import ResourcePath, parse_path, verb_of
+from cloudcore.apiserver.http.query import Query, split_target
+from cloudcore.apiserver.http.rendering import renderer_of
+from cloudcore.apiserver.http.responses import respond_failure, respond_object
+from cloudcore.apiserver.http.reviews import REVIEWERS
+from cloudcore.apiserver.http.subresources import require_served, subresource_handler
+from cloudcore.apiserver.http.watchstream import WatchStreams
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.registry import Registry
+from cloudcore.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+)
+
+log = structlog.get_logger(__name__)
+
+MAX_IN_FLIGHT: Final = 600
+"""Requests worked on at a time, watches not counted; the next one is told to come back."""
+
+_VERBS: Mapping[str, Handler] = {
+    "get": reads.handle_get,
+    "list": reads.handle_list,
+    "watch": reads.handle_watch,
+    "create": writes.handle_create,
+    "update": writes.handle_update,
+    "patch": writes.handle_patch,
+    "delete": writes.handle_delete,
+    "deletecollection": writes.handle_delete_collection,
+}
+_ACROSS_NAMESPACES: Final = frozenset({"list", "watch"})
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """What the application is made of.
+
+    Attributes:
+        registry: What verbs work on.
+        authenticator: Turns credentials into users.
+        authorizer: Decides what users may do.
+        readiness: Checks behind ``/readyz``, by name.
+        max_in_flight: Requests worked on at a time, watches not counted.
+    """
+
+    registry: Registry
+    authenticator: Authenticator = field(default_factory=CertificateAuthenticator)
+    authorizer: Authorizer = field(default_factory=lambda: NodeAuthorizer(lambda _node, _key: False))
+    readiness: Mapping[str, Check] = field(default_factory=dict)
+    max_in_flight: int = MAX_IN_FLIGHT
+
+
+class App:
+    """The application; :class:`cloudcore.apiserver.http.server.ApiServer` serves it.
+
+    Args:
+        settings: Its parts.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self._settings = settings
+        self._registry = settings.registry
+        self._documents = Documents(settings.registry.kinds, settings.readiness)
+        self._in_flight = 0
+        self.streams = WatchStreams()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request. Raises only what ends the connection."""
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return respond_failure(request, error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except web.RequestPayloadError as error:
+            return respond_failure(request, BadRequest(f"the body cannot be read: {error}"))
+        except Exception:
+            log.exception("request failed", method=request.method, path=request.raw_path)
+            return respond_failure(request, InternalError("Internal error occurred: see the server's log"))
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, query = split_target(request.raw_path)
+        public = self._documents.public(request, path, query)
+        if public is not None:
+            return public
+        user = self._authenticate(request)
+        place = parse_path(path)
+        if place is None or not place.resource:
+            return await self._documents.serve(request, path, query)
+        return await self._resource(request, place, query, user)
+
+    def _authenticate(self, request: web.BaseRequest) -> User:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        tls = transport.get_extra_info("ssl_object")
+        credentials = Credentials(
+            certificate=transport.get_extra_info("peercert") or {},
+            der=lambda: None if tls is None else tls.getpeercert(True),
+            authorization=request.headers.get("Authorization", ""),
+        )
+        user = self._settings.authenticator.authenticate(credentials)
+        if user is None:
+            raise Unauthorized("Unauthorized")
+        return user
+
+    async def _resource(
+        self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User
+    ) -> web.StreamResponse:
+        verb = verb_of(request.method, place, watch="watch" in query.values and query.flag("watch"))
+        self._authorize(user, place, query, verb)
+        if verb == "watch":
+            return await self._perform(request, place, query, user, verb)
+        if self._in_flight >= self._settings.max_in_flight:
+            raise TooManyRequests("the server has received too many requests, please try again later", retry_after_s=1)
+        self._in_flight += 1
+        try:
+            return await self._perform(request, place, query, user, verb)
+        finally:
+            self._in_flight -= 1
+
+    def _authorize(self, user: User, place: ResourcePath, query: Query, verb: str) -> None:
+        attributes = Attributes(
+            verb, place.resource, place.group, place.namespace, place.name, place.subresource,
+            query.text("fieldSelector"),
+        )  # fmt: skip
+        decision = self._settings.authorizer.authorize(user, attributes)
+        if not decision.allowed:
+            log.info("forbidden", user=user.name, verb=verb, resource=attributes.group_resource, name=place.name)
+            raise forbidden(user, attributes, decision)
+
+    async def _perform(
+        self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User, verb: str
+    ) -> web.StreamResponse:
+        review = REVIEWERS.get(place.group_resource)
+        if review is not None and verb == "create":
+            body = decode_object(await read_body(request), request.headers.get("Content-Type", ""))
+            return respond_object(request, review(body, user, self._settings.authorizer), status=201)
+        kind = self._registry.kinds.at(place.group, place.version, place.resource)
+        _require_scope(kind, place, verb)
+        require_served(kind, place.subresource)
+        handler = subresource_handler(place.subresource, verb) or _VERBS[verb]
+        return await handler(self._call(request, kind, place, query, user))
+
+    def _call(self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User) -> Call:
+        representation = negotiate(request.headers.get("Accept", ""))
+        return Call(
+            registry=self._registry,
+            request=request,
+            target=Target(kind, place.namespace, place.name, place.subresource),
+            query=query,
+            context=Context(user.name, user.groups, query.dry_run, query.field_validation),
+            representation=representation,
+            renderer=renderer_of(
+                kind, representation, include_object=query.text("includeObject"), clock=self._registry.clock
+            ),
+            streams=self.streams,
+        )
+
+
+def _require_scope(kind: Kind, place: ResourcePath, verb: str) -> None:
+    """Refuse a namespaced kind without a namespace, and the other way round.
+
+    Raises:
+        NotFound: There is nothing at such a path.
+        MethodNotAllowed: The verb needs a namespace.
+    """
+    if not kind.namespaced and place.namespace:
+        raise NotFound("the server could not find the requested resource")
+    if kind.namespaced and not place.namespace and (verb not in _ACROSS_NAMESPACES or place.name):
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")

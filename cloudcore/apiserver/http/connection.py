@@ -1,0 +1,57 @@
+"""One client connection: aiohttp's, with two things of ours.
+
+It tells a stream at once that its client has gone (other requests run to their end: a write that has begun is not
+torn), and answers a request that is not HTTP with a ``Status`` like any other failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from cloudcore.apiserver.http.responses import respond_failure
+from cloudcore.errors import ApiError, BadRequest, InternalError
+
+
+class Connection(RequestHandler):
+    """A connection of the API server."""
+
+    __slots__ = ("_on_lost",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._on_lost: Callable[[], object] | None = None
+
+    def when_lost(self, callback: Callable[[], object] | None) -> None:
+        """Call ``callback`` once the connection ends; None to no longer do so."""
+        self._on_lost = callback
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Take note that the connection has ended."""
+        callback, self._on_lost = self._on_lost, None
+        super().connection_lost(exc)
+        if callback is not None:
+            callback()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what aiohttp itself turned away, or failed at."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        first_line = str(message or exc or "").strip().split("\n", 1)[0]
+        error: ApiError = InternalError("internal error") if status >= 500 else BadRequest(first_line or "bad request")
+        response = respond_failure(request, error)
+        response.force_close()
+        return response
+
+
+class ConnectionFactory(web.Server):
+    """Makes the server's connections."""
+
+    def __call__(self) -> Connection:
+        """Return a protocol for a connection that has just been accepted."""
+        return Connection(self, loop=self._loop, **self._kwargs)

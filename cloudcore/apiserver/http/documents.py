@@ -1,0 +1,106 @@
+"""What the server says about itself: health, version, discovery, OpenAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from cloudcore.apiserver.http import discovery
+from cloudcore.apiserver.http.health import Check, report
+from cloudcore.apiserver.http.negotiation import Representation, negotiate
+from cloudcore.apiserver.http.openapi import OpenApi
+from cloudcore.apiserver.http.query import Query
+from cloudcore.apiserver.http.responses import respond_compressed, respond_object
+from cloudcore.apiserver.http.reviews import REVIEW_KINDS
+from cloudcore.apiserver.http.version import version_info
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.errors import MethodNotAllowed, NotFound
+
+_HEALTH: Final = ("healthz", "livez", "readyz")
+
+
+class Documents:
+    """Serves the documents.
+
+    Args:
+        kinds: All kinds.
+        readiness: Checks behind ``/readyz``, by name.
+    """
+
+    def __init__(self, kinds: Iterable[Kind], readiness: Mapping[str, Check]) -> None:
+        self._kinds = (*kinds, *REVIEW_KINDS)
+        self._readiness = readiness
+        self._openapi = OpenApi(kinds)
+
+    def public(self, request: web.BaseRequest, path: str, query: Query) -> web.Response | None:
+        """Answer what anyone may ask, without credentials; None for everything else."""
+        if path == "/version":
+            return respond_object(request, version_info())
+        name, _, check = path[1:].partition("/")
+        return self._health(name, check, query) if name in _HEALTH else None
+
+    def _health(self, name: str, check: str, query: Query) -> web.Response:
+        checks = self._readiness if name == "readyz" else {}
+        if check and check != "ping":
+            if check not in checks:
+                raise NotFound("the server could not find the requested resource")
+            checks = {check: checks[check]}
+        status, text = report(name, checks, verbose="verbose" in query.values, excluded=query.text("exclude"))
+        return web.Response(status=status, text=text)
+
+    async def serve(self, request: web.BaseRequest, path: str, query: Query) -> web.StreamResponse:
+        """Answer a request for a document.
+
+        Raises:
+            NotFound: There is none at this path.
+            MethodNotAllowed: It is not a read.
+        """
+        del query
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        parts = [part for part in path.split("/") if part]
+        if parts[:1] == ["openapi"]:
+            return await self._serve_openapi(request, parts[1:])
+        return self._serve_discovery(request, parts)
+
+    async def _serve_openapi(self, request: web.BaseRequest, parts: list[str]) -> web.StreamResponse:
+        if parts == ["v3"]:
+            return respond_object(request, self._openapi.index())
+        negotiate(request.headers.get("Accept", ""))
+        if parts == ["v2"]:
+            return respond_compressed(request, await asyncio.to_thread(self._openapi.v2))
+        if parts[:1] == ["v3"]:
+            return respond_compressed(request, await asyncio.to_thread(self._openapi.v3, "/".join(parts[1:])))
+        raise NotFound("the server could not find the requested resource")
+
+    def _serve_discovery(self, request: web.BaseRequest, parts: list[str]) -> web.Response:
+        accept = request.headers.get("Accept", "")
+        match parts:
+            case ["api" | "apis"]:
+                return self._serve_groups(request, negotiate(accept, discovery=True), core=parts == ["api"])
+            case ["apis", group]:
+                return respond_object(request, discovery.group(self._kinds, group), negotiate(accept))
+            case ["api", version]:
+                return respond_object(request, discovery.resource_list(self._kinds, "", version), negotiate(accept))
+            case ["apis", group, version]:
+                return respond_object(request, discovery.resource_list(self._kinds, group, version), negotiate(accept))
+            case []:
+                return respond_object(request, {"paths": self._paths()})
+        raise NotFound("the server could not find the requested resource")
+
+    def _serve_groups(self, request: web.BaseRequest, representation: Representation, *, core: bool) -> web.Response:
+        if representation.transformation:
+            document = discovery.aggregated(self._kinds, core=core, version=representation.version)
+        elif core:
+            document = discovery.api_versions(request.headers.get("Host", ""))
+        else:
+            document = discovery.group_list(self._kinds)
+        return respond_object(request, document, representation)
+
+    def _paths(self) -> list[str]:
+        groups = {f"/apis/{kind.group}/{kind.version}" for kind in self._kinds if kind.group}
+        return ["/api", "/api/v1", "/apis", *sorted(groups), "/healthz", "/livez", "/openapi/v2", "/openapi/v3",
+                "/readyz", "/version"]  # fmt: skip

@@ -1,0 +1,63 @@
+"""Lists over HTTP: small ones at once, long ones in pieces between which the loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from cloudcore.apiserver.http.negotiation import YAML, Representation
+from cloudcore.apiserver.http.rendering import Renderer
+from cloudcore.apiserver.http.responses import COMPRESS_FROM_BYTES, accepts_gzip, respond, to_yaml, wants_pretty
+from cloudcore.apiserver.list import Page
+
+_PIECE_RECORDS: Final = 100
+_GZIP_WBITS: Final = 31
+_FASTEST: Final = 1
+
+
+async def send_list(
+    request: web.BaseRequest, page: Page, renderer: Renderer, representation: Representation
+) -> web.StreamResponse:
+    """Answer with a list."""
+    pieces = _pieces(page, renderer)
+    long = sum(len(record.tail) for record in page.records) >= COMPRESS_FROM_BYTES
+    if not long or representation.media_type == YAML or wants_pretty(request):
+        body = b"".join([piece async for piece in pieces])
+        if long and representation.media_type == YAML:
+            body = await asyncio.to_thread(to_yaml, body)
+            return web.Response(body=body, headers={"Content-Type": YAML})
+        return respond(request, body, representation)
+    return await _stream(request, pieces, representation)
+
+
+async def _pieces(page: Page, renderer: Renderer) -> AsyncIterator[bytes]:
+    records = page.records
+    yield renderer.list_head(page)
+    for start in range(0, len(records), _PIECE_RECORDS):
+        if start:
+            await asyncio.sleep(0)
+        piece = b",".join([renderer.item(record) for record in records[start : start + _PIECE_RECORDS]])
+        yield b"," + piece if start else piece
+    yield b"]}"
+
+
+async def _stream(
+    request: web.BaseRequest, pieces: AsyncIterator[bytes], representation: Representation
+) -> web.StreamResponse:
+    headers = {"Content-Type": representation.content_type, "Cache-Control": "no-cache, private"}
+    compressor = zlib.compressobj(_FASTEST, wbits=_GZIP_WBITS) if accepts_gzip(request) else None
+    if compressor is not None:
+        headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    response = web.StreamResponse(headers=headers)
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    async for piece in pieces:
+        out = piece if compressor is None else compressor.compress(piece)
+        if out:
+            await response.write(out)
+    await response.write_eof(b"" if compressor is None else compressor.flush())
+    return response

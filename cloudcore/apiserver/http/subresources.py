@@ -1,0 +1,36 @@
+"""Subresources over HTTP that are not a view of their object: actions, and what edge pods do not offer yet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloudcore.apiserver.http.call import Handler
+from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.errors import NotFound
+
+_HANDLERS: dict[tuple[str, str], Handler] = {}
+
+_TUNNELLED: Final = {
+    "log": "the server does not have a log endpoint for edge pods yet",
+    "exec": "the server cannot open a session into an edge pod yet",
+    "attach": "the server cannot open a session into an edge pod yet",
+    "portforward": "the server cannot forward ports of an edge pod yet",
+}
+
+
+def require_served(kind: Kind, subresource: str) -> None:
+    """Refuse what the server does not have.
+
+    Raises:
+        NotFound: There is no such subresource.
+    """
+    if not subresource or kind.subresource(subresource) is not None:
+        return
+    if kind.resource == "pods" and subresource in _TUNNELLED:
+        raise NotFound(_TUNNELLED[subresource])
+    raise NotFound("the server could not find the requested resource")
+
+
+def subresource_handler(subresource: str, verb: str) -> Handler | None:
+    """Return what performs ``verb`` on ``subresource``, where it is an action; None where it is a view."""
+    return _HANDLERS.get((subresource, verb))

@@ -1,0 +1,140 @@
+"""``create``, ``update``, ``patch``, ``delete`` and ``deletecollection`` over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast, get_args
+
+from aiohttp import web
+
+from cloudcore.apiserver.context import Context
+from cloudcore.apiserver.create import create
+from cloudcore.apiserver.delete import DeleteOptions, Deletion, delete, delete_collection
+from cloudcore.apiserver.http.bodies import decode, decode_object, read_body
+from cloudcore.apiserver.http.call import Call
+from cloudcore.apiserver.http.listing import send_list
+from cloudcore.apiserver.http.negotiation import JSON, patch_type
+from cloudcore.apiserver.http.reads import list_options
+from cloudcore.apiserver.http.responses import respond, respond_object
+from cloudcore.apiserver.http.status import success
+from cloudcore.apiserver.list import Page, parse_version
+from cloudcore.apiserver.patch import patch
+from cloudcore.apiserver.update import update
+from cloudcore.client import PatchType, Propagation
+from cloudcore.errors import BadRequest, Cause, UnsupportedMediaType
+from cloudcore.store.base import Record
+from protocol.objects.keys import Body, Uid
+
+_PROPAGATIONS: tuple[Propagation, ...] = get_args(Propagation)
+
+
+def _written(call: Call, record: Record, status: int = 200) -> web.Response:
+    body = call.renderer.one(record)
+    return respond(call.request, body, call.representation, status=status, warnings=call.context.warnings)
+
+
+async def handle_create(call: Call) -> web.StreamResponse:
+    """Create an object."""
+    body = decode_object(await read_body(call.request), call.content_type)
+    return _written(call, await create(call.registry, call.target, body, call.context), 201)
+
+
+async def handle_update(call: Call) -> web.StreamResponse:
+    """Replace an object or a subresource of it."""
+    body = decode_object(await read_body(call.request), call.content_type)
+    return _written(call, await update(call.registry, call.target, body, call.context))
+
+
+async def handle_patch(call: Call) -> web.StreamResponse:
+    """Patch an object or a subresource of it."""
+    kind = patch_type(call.content_type)
+    if kind == "apply":
+        raise UnsupportedMediaType("server-side apply is not supported by this server yet: use client-side apply")
+    changes = decode(await read_body(call.request), JSON)
+    record = await patch(call.registry, call.target, changes, call.context, kind=cast(PatchType, kind))
+    return _written(call, record)
+
+
+async def handle_delete(call: Call) -> web.StreamResponse:
+    """Delete an object, or begin to."""
+    options = await _delete_options(call)
+    deletion = await delete(call.registry, call.target, _deletion_context(call, options), _parsed(options))
+    if not deletion.removed:
+        return _written(call, deletion.record)
+    return respond_object(call.request, success(_details(call, deletion)), warnings=call.context.warnings)
+
+
+async def handle_delete_collection(call: Call) -> web.StreamResponse:
+    """Delete every object that is selected."""
+    options = await _delete_options(call)
+    selected = list_options(call.query)
+    context = _deletion_context(call, options)
+    deletions = await delete_collection(call.registry, call.target, context, _parsed(options), selected)
+    page = Page([deletion.record for deletion in deletions], call.registry.store.revision)
+    return await send_list(call.request, page, call.renderer, call.representation)
+
+
+def _details(call: Call, deletion: Deletion) -> Body:
+    kind = call.target.kind
+    details = {"name": deletion.record.key.name, "kind": kind.plural, "uid": deletion.record.uid}
+    return details | {"group": kind.group} if kind.group else details
+
+
+async def _delete_options(call: Call) -> Body:
+    """Return a deletion's ``DeleteOptions``: the body, or what the query says where there is none."""
+    data = await read_body(call.request)
+    if data:
+        return decode_object(data, call.content_type)
+    query = call.query
+    options: Body = {}
+    if (grace_s := query.number("gracePeriodSeconds")) is not None:
+        options["gracePeriodSeconds"] = grace_s
+    if query.text("propagationPolicy"):
+        options["propagationPolicy"] = query.text("propagationPolicy")
+    if query.text("orphanDependents"):
+        options["orphanDependents"] = query.flag("orphanDependents")
+    return options
+
+
+def _deletion_context(call: Call, options: Body) -> Context:
+    """Return the context, with the dry run that a deletion's body may ask for."""
+    dry_run = options.get("dryRun") or []
+    if dry_run not in ([], ["All"]):
+        raise _bad_option("dryRun", dry_run)
+    return replace(call.context, dry_run=call.context.dry_run or bool(dry_run))
+
+
+def _parsed(options: Body) -> DeleteOptions:
+    """Check ``DeleteOptions`` and return them as the verb takes them.
+
+    Raises:
+        BadRequest: A field has a value it cannot have.
+    """
+    grace_s = options.get("gracePeriodSeconds")
+    if grace_s is not None and (isinstance(grace_s, bool) or not isinstance(grace_s, int)):
+        raise _bad_option("gracePeriodSeconds", grace_s)
+    conditions = options.get("preconditions") or {}
+    if not isinstance(conditions, dict):
+        raise _bad_option("preconditions", conditions)
+    uid, version = conditions.get("uid"), conditions.get("resourceVersion")
+    return DeleteOptions(
+        uid=Uid(str(uid)) if uid else None,
+        revision=parse_version(str(version)) if version else None,
+        grace_s=grace_s,
+        propagation=_propagation(options),
+    )
+
+
+def _propagation(options: Body) -> Propagation | None:
+    policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
+    if policy is None:
+        return None if orphan is None else "Orphan" if orphan else "Background"
+    for known in _PROPAGATIONS:
+        if policy == known:
+            return known
+    raise _bad_option("propagationPolicy", policy)
+
+
+def _bad_option(field: str, value: object) -> BadRequest:
+    message = f"Invalid value: {value!r}"
+    return BadRequest(f"DeleteOptions: {field}: {message}", causes=[Cause("FieldValueInvalid", message, field)])
