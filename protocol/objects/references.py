@@ -7,6 +7,7 @@ names are those of Kubernetes' core/v1 PodSpec.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from protocol.objects.keys import Body, ObjectKey
@@ -35,7 +36,7 @@ def pod_references(pod: Body) -> frozenset[ObjectKey]:
     """
     spec = _mapping(pod.get("spec"))
     namespace = pod["metadata"].get("namespace", "")
-    names = {*_volume_names(spec, pod["metadata"].get("name", "")), *_container_names(spec), *_spec_names(spec)}
+    names = chain(_volume_names(spec, pod["metadata"].get("name", "")), _container_names(spec), _spec_names(spec))
     return frozenset(
         ObjectKey(resource, "" if resource in (RUNTIME_CLASSES, PRIORITY_CLASSES) else namespace, name)
         for resource, name in names

@@ -1,0 +1,182 @@
+"""What nodes report, read with suspicion. Performs no I/O.
+
+A node is not trusted: it may be broken or taken over. It writes its own status, the status of pods bound to it, the
+end of such pods, and events about these; nothing else. Each function here raises :class:`Refused` for what is over
+that line, with a word and a sentence that go back in the verdict.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import msgpack
+import orjson
+
+from cloudcore.store.base import Record
+from protocol.errors import AiokubeedgeError
+from protocol.messages import Item, Op
+from protocol.objects.keys import Body, NodeName, ObjectKey
+from protocol.objects.projections import NODES, PODS
+
+NODE_STATUS: Final = "nodes/status"
+POD_STATUS: Final = "pods/status"
+EVENTS: Final = "events"
+
+MAX_REPORT_BYTES: Final = 512 * 1024
+_KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")
+"""Fields of a pod's status that the cloud writes; a node's report does not remove them."""
+_KEPT_OF_NODE: Final = ("volumesAttached", "config")
+
+
+class Refused(AiokubeedgeError):
+    """A report that is settled as rejected.
+
+    Args:
+        code: A CamelCase word for programs.
+        reason: One sentence for a person.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Kind(enum.Enum):
+    """The kinds of reports."""
+
+    NODE_STATUS = enum.auto()
+    POD_STATUS = enum.auto()
+    POD_STOPPED = enum.auto()
+    EVENT = enum.auto()
+
+
+_KINDS: Final = {
+    (NODE_STATUS, Op.PUT): Kind.NODE_STATUS,
+    (POD_STATUS, Op.PUT): Kind.POD_STATUS,
+    (PODS, Op.DELETE): Kind.POD_STOPPED,
+    (EVENTS, Op.COMMAND): Kind.EVENT,
+}
+
+
+def kind_of(item: Item) -> Kind:
+    """Return what ``item`` reports.
+
+    Raises:
+        Refused: A node may not write that.
+    """
+    kind = _KINDS.get((item.key.resource, item.op))
+    if kind is None:
+        raise Refused("Forbidden", f"a node may not {item.op.name.lower()} {item.key.resource}")
+    return kind
+
+
+def object_of(item: Item) -> ObjectKey:
+    """Return the object that ``item`` is about: the pod, for its status and its end alike."""
+    return item.key._replace(resource=item.key.resource.partition("/")[0])
+
+
+def check_node(node: NodeName, key: ObjectKey) -> None:
+    """Check that a node's status is its own.
+
+    Raises:
+        Refused: It is another's.
+    """
+    if key != ObjectKey(NODES, "", node):
+        raise Refused("Forbidden", f"node {node} may not write {key}")
+
+
+def check_stopped(pod: Record) -> None:
+    """Check that a pod said to have stopped for good was asked to.
+
+    Raises:
+        Refused: Nobody has deleted it: its end is a matter of its status.
+    """
+    if not pod.decode()["metadata"].get("deletionTimestamp"):
+        raise Refused("Forbidden", f"{pod.key} is not being deleted")
+
+
+def status_of(item: Item) -> Body:
+    """Return the status that ``item`` carries.
+
+    Raises:
+        Refused: There is none, or it is no JSON object.
+    """
+    status = _decode(item).get("status")
+    if not isinstance(status, dict):
+        raise Refused("Invalid", f"the report on {item.key} carries no status")
+    conditions = status.get("conditions")
+    if conditions is not None and not _is_list_of_dicts(conditions):
+        raise Refused("Invalid", f"the report on {item.key}: status.conditions is no list of objects")
+    return status
+
+
+def merged_status(resource: str, stored: Body, reported: Body) -> Body:
+    """Return the status to store: what the node reports, with what others own kept.
+
+    Conditions are merged by type, so that those which controllers set (``DuplicateInstance``, ``PodScheduled``) stay.
+    """
+    kept_fields = _KEPT_OF_NODE if resource == NODES else _KEPT_OF_POD
+    merged = {name: stored[name] for name in kept_fields if name in stored}
+    merged.update(reported)
+    known = {condition.get("type") for condition in reported.get("conditions") or ()}
+    others = [condition for condition in stored.get("conditions") or () if condition.get("type") not in known]
+    if others:
+        merged["conditions"] = [*others, *(reported.get("conditions") or ())]
+    return merged
+
+
+def event_of(item: Item, node: NodeName) -> Body:
+    """Return the Event that ``item`` carries, with the node as its source.
+
+    Raises:
+        Refused: It is no Event, or its name or place is not the item's.
+    """
+    body = _decode(item)
+    metadata, involved = body.get("metadata"), body.get("involvedObject")
+    if not isinstance(metadata, dict) or not isinstance(involved, dict):
+        raise Refused("Invalid", "an event needs metadata and an involvedObject")
+    if metadata.get("name") != item.key.name or (metadata.get("namespace") or "") != item.key.namespace:
+        raise Refused("Invalid", "an event's name and namespace must be those of its key")
+    source = body.get("source")
+    return {
+        **body,
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": item.key.name, "namespace": item.key.namespace},
+        "source": {**(source if isinstance(source, dict) else {}), "host": node},
+    }
+
+
+def subject_of(event: Body) -> ObjectKey:
+    """Return the object that an Event is about.
+
+    Raises:
+        Refused: It is neither a Node nor a Pod.
+    """
+    involved = event["involvedObject"]
+    kind, name = involved.get("kind"), involved.get("name")
+    if kind == "Node" and isinstance(name, str):
+        return ObjectKey(NODES, "", name)
+    if kind == "Pod" and isinstance(name, str):
+        return ObjectKey(PODS, str(involved.get("namespace", "")), name)
+    raise Refused("Forbidden", f"a node may not record events about a {kind}")
+
+
+def _decode(item: Item) -> Body:
+    if len(item.body) > MAX_REPORT_BYTES:
+        raise Refused("RequestEntityTooLarge", f"a report is at most {MAX_REPORT_BYTES} bytes")
+    try:
+        body = msgpack.unpackb(item.body)
+        # What msgpack can say and JSON cannot (bytes, other keys, deep nesting) must not get as far as the store.
+        orjson.dumps(body)
+    except (ValueError, TypeError, msgpack.UnpackException) as exc:
+        raise Refused("Invalid", f"the report on {item.key} cannot be read: {exc}") from exc
+    if not isinstance(body, dict):
+        raise Refused("Invalid", f"the report on {item.key} is no object")
+    return body
+
+
+def _is_list_of_dicts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)

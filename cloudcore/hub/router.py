@@ -1,0 +1,255 @@
+"""Which nodes hold which objects: turns the store's changes into items for nodes. Performs no I/O.
+
+A node's slice is its Node; its Pods; what those Pods name; the Services and EndpointSlices of their namespaces.
+The slice is never stored as a list: it follows from :class:`~cloudcore.hub.placements.Placements` and the records,
+so it cannot disagree with them. What is stored per node is the digest of its slice, changed with each change.
+
+Of an object the router keeps the store's own record, which costs a reference; its projection is encoded when the
+first attached node needs it, and that one item is shared by every node that is sent it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+import msgpack
+
+from cloudcore.hub.placements import NOBODY, Moved, Placement, Placements
+from cloudcore.store.base import Change, ChangeType, Record
+from protocol.digest import Digest
+from protocol.messages import InventoryEntry, Item, Op
+from protocol.objects.keys import NodeName, ObjectKey, Revision
+from protocol.objects.projections import NAMESPACE_RESOURCES, NODES, PODS, SLICE_RESOURCES, projection
+from protocol.objects.references import pod_references
+
+ENCODED_LIMIT: Final = 512
+"""Encoded projections kept for the next node that needs them, least recently used dropped first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One item and the attached nodes it is for."""
+
+    item: Item
+    nodes: Collection[NodeName]
+
+
+class Router:
+    """The slices of all nodes.
+
+    Deliveries are made for attached nodes only; slices and digests are kept for all.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[ObjectKey, Record] = {}
+        self._placements = Placements()
+        self._in_namespace: dict[str, set[ObjectKey]] = {}
+        self._digests: dict[NodeName, Digest] = {}
+        self._attached: set[NodeName] = set()
+        self._encoded: OrderedDict[ObjectKey, Item] = OrderedDict()
+
+    def attach(self, node: NodeName) -> None:
+        """Begin to make deliveries for ``node``; before its inventory is compared, so that nothing falls between."""
+        self._attached.add(node)
+
+    def detach(self, node: NodeName) -> None:
+        """Make no more deliveries for ``node``."""
+        self._attached.discard(node)
+
+    def record(self, key: ObjectKey) -> Record | None:
+        """Return the newest record of ``key`` that was observed."""
+        return self._records.get(key)
+
+    def keys(self, resource: str) -> list[ObjectKey]:
+        """Return the keys of all observed objects of ``resource``."""
+        return [key for key in self._records if key.resource == resource]
+
+    def node_of(self, pod: ObjectKey) -> NodeName | None:
+        """Return the node that ``pod`` is bound to."""
+        return self._placements.node_of(pod)
+
+    def digest(self, node: NodeName) -> bytes:
+        """Return the digest of the slice of ``node``."""
+        return self._digests.get(node, Digest()).value
+
+    def contains(self, node: NodeName, key: ObjectKey) -> bool:
+        """Tell whether ``node`` holds ``key``, or would hold it if it existed."""
+        return node in self._nodes_of(key)
+
+    def slice_of(self, node: NodeName) -> Iterator[InventoryEntry]:
+        """Yield an entry per object that ``node`` holds, in no particular order."""
+        namespaces = self._placements.namespaces_of(node)
+        keys = chain(
+            (ObjectKey(NODES, "", node),),
+            self._placements.pods_of(node),
+            self._placements.needs_of(node),
+            *(self._in_namespace.get(namespace, ()) for namespace in namespaces),
+        )
+        for key in keys:
+            record = self._records.get(key)
+            if record is not None:
+                yield _entry(record)
+
+    def item(self, key: ObjectKey) -> Item | None:
+        """Return the put of the object's projection, encoded at most once per version; None if it is not there."""
+        record = self._records.get(key)
+        return None if record is None else self._put(record)
+
+    def replace(self, resource: str, records: Iterable[Record], revision: Revision) -> list[Delivery]:
+        """Take over a complete list of ``resource`` as of ``revision``; what it lacks is gone."""
+        deliveries: list[Delivery] = []
+        listed = {record.key for record in records}
+        for key in [key for key in self.keys(resource) if key not in listed]:
+            deliveries += self._removed(key, revision)
+        for record in records:
+            deliveries += self._changed(record)
+        return deliveries
+
+    def observe(self, change: Change) -> list[Delivery]:
+        """Take note of one committed change and return what nodes must be sent, in order.
+
+        Changes must come in revision order. A change of the status alone leads to nothing.
+        """
+        if change.record.key.resource not in SLICE_RESOURCES:
+            return []
+        if change.type is ChangeType.DELETED:
+            return self._removed(change.record.key, change.revision)
+        return self._changed(change.record)
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where the indexes or digests disagree with the slices they stand for."""
+        self._placements.check_invariants()
+        for node in {*self._digests, *self._attached}:
+            whole = Digest()
+            for entry in self.slice_of(node):
+                whole.add(entry)
+            assert whole.value == self.digest(node), f"digest of {node}"
+
+    def _changed(self, record: Record) -> list[Delivery]:
+        key = record.key
+        before = self._records.get(key)
+        self._records[key] = record
+        if before is not None and (before.uid, before.content_revision) == (record.uid, record.content_revision):
+            return []
+        self._encoded.pop(key, None)
+        if key.resource in NAMESPACE_RESOURCES:
+            self._in_namespace.setdefault(key.namespace, set()).add(key)
+        if key.resource == PODS:
+            return self._pod_changed(record, before)
+        nodes = self._nodes_of(key)
+        self._count(nodes, before, record)
+        return self._deliver_put(record, nodes)
+
+    def _pod_changed(self, record: Record, before: Record | None) -> list[Delivery]:
+        key = record.key
+        old_node = self._placements.node_of(key)
+        moved = self._placements.place(key, _placement_of(record))
+        new_node = self._placements.node_of(key)
+        gained = self._gained(moved)
+        if old_node is not None and before is not None:
+            self._count((old_node,), before, None)
+        if new_node is not None:
+            self._count((new_node,), None, record)
+            gained += self._deliver_put(record, (new_node,))
+        if old_node is not None and before is not None and old_node != new_node:
+            gained += self._deliver_delete(before, record.revision, (old_node,))
+        return gained + self._lost(moved, record.revision)
+
+    def _removed(self, key: ObjectKey, revision: Revision) -> list[Delivery]:
+        before = self._records.get(key)
+        if before is None:
+            return []
+        nodes = self._nodes_of(key)
+        moved = self._placements.place(key, None) if key.resource == PODS else Moved()
+        del self._records[key]
+        self._encoded.pop(key, None)
+        if key.resource in NAMESPACE_RESOURCES:
+            self._leave_namespace(key)
+        self._count(nodes, before, None)
+        return self._deliver_delete(before, revision, nodes) + self._lost(moved, revision)
+
+    def _leave_namespace(self, key: ObjectKey) -> None:
+        keys = self._in_namespace[key.namespace]
+        keys.discard(key)
+        if not keys:
+            del self._in_namespace[key.namespace]
+
+    def _nodes_of(self, key: ObjectKey) -> Collection[NodeName]:
+        if key.resource == NODES:
+            return (NodeName(key.name),)
+        if key.resource == PODS:
+            node = self._placements.node_of(key)
+            return NOBODY if node is None else (node,)
+        if key.resource in NAMESPACE_RESOURCES:
+            return self._placements.nodes_in(key.namespace)
+        return self._placements.nodes_needing(key)
+
+    def _gained(self, moved: Moved) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        for node, record in self._records_of(moved.gained, moved.entered):
+            self._count((node,), None, record)
+            deliveries += self._deliver_put(record, (node,))
+        return deliveries
+
+    def _lost(self, moved: Moved, revision: Revision) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        for node, record in self._records_of(moved.lost, moved.left):
+            self._count((node,), record, None)
+            deliveries += self._deliver_delete(record, revision, (node,))
+        return deliveries
+
+    def _records_of(
+        self, objects: list[tuple[NodeName, ObjectKey]], namespaces: list[tuple[NodeName, str]]
+    ) -> Iterator[tuple[NodeName, Record]]:
+        for node, key in objects:
+            record = self._records.get(key)
+            if record is not None:
+                yield node, record
+        for node, namespace in namespaces:
+            for key in self._in_namespace.get(namespace, ()):
+                yield node, self._records[key]
+
+    def _count(self, nodes: Collection[NodeName], before: Record | None, after: Record | None) -> None:
+        """Take ``before`` out of, and ``after`` into, the digests of ``nodes``."""
+        for node in nodes:
+            digest = self._digests.setdefault(node, Digest())
+            if before is not None:
+                digest.remove(_entry(before))
+            if after is not None:
+                digest.add(_entry(after))
+            if not digest:
+                del self._digests[node]
+
+    def _deliver_put(self, record: Record, nodes: Collection[NodeName]) -> list[Delivery]:
+        attached = self._attached.intersection(nodes)
+        return [Delivery(self._put(record), attached)] if attached else []
+
+    def _deliver_delete(self, record: Record, revision: Revision, nodes: Collection[NodeName]) -> list[Delivery]:
+        attached = self._attached.intersection(nodes)
+        item = Item(Op.DELETE, record.key, record.uid, revision)
+        return [Delivery(item, attached)] if attached else []
+
+    def _put(self, record: Record) -> Item:
+        item = self._encoded.get(record.key)
+        if item is None:
+            body = msgpack.packb(projection(record.key.resource, record.decode()))
+            item = self._encoded[record.key] = Item(Op.PUT, record.key, record.uid, record.content_revision, body)
+            if len(self._encoded) > ENCODED_LIMIT:
+                self._encoded.popitem(last=False)
+        else:
+            self._encoded.move_to_end(record.key)
+        return item
+
+
+def _entry(record: Record) -> InventoryEntry:
+    return InventoryEntry(record.key, record.uid, record.content_revision)
+
+
+def _placement_of(pod: Record) -> Placement | None:
+    body = pod.decode()
+    node = body.get("spec", {}).get("nodeName")
+    return Placement(NodeName(node), pod_references(body)) if node else None

@@ -1,0 +1,196 @@
+"""Takes what nodes report into the API, and says of each item how it was settled.
+
+Contract. Items about one object are written in the order in which they came, items about different objects side by
+side; at most ``concurrency`` writes are under way for all nodes together, and who comes next waits (the link's window
+then holds the node back). An item is settled after its write is committed. A session that has been superseded
+writes nothing more: ``current`` is asked before each attempt, and each status names the revision it was made from,
+so a write that was under way cannot overwrite what the newer session wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from cloudcore.client import Client
+from cloudcore.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    InternalError,
+    NotFound,
+    StorageUnavailable,
+    TooManyRequests,
+)
+from cloudcore.events import Recorder
+from cloudcore.hub import reports
+from cloudcore.hub.reports import Kind, Refused
+from cloudcore.hub.router import Router
+from cloudcore.store.base import Record, Store
+from protocol.messages import APPLIED, LATER, Item, Verdict
+from protocol.objects.keys import Body, NodeName, ObjectKey
+from protocol.objects.projections import NODES, PODS
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS: Final = 8
+"""Writers that race for one object make each other retry; the item comes back later when this many lost."""
+CONCURRENCY: Final = 512
+
+_NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError)
+
+Current = Callable[[], bool]
+
+
+class Upstream:
+    """Applies reports.
+
+    Args:
+        store: Read for the newest state of what is reported on.
+        client: Writes.
+        router: Knows which pods are whose.
+        recorder: Takes an event for each rejected report.
+        concurrency: Writes under way at once.
+    """
+
+    def __init__(
+        self, store: Store, client: Client, router: Router, recorder: Recorder, *, concurrency: int = CONCURRENCY
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._router = router
+        self._recorder = recorder
+        self._slots = asyncio.Semaphore(concurrency)
+        self.settled: Counter[str] = Counter()
+        """Items by outcome, for the metrics."""
+
+    async def settle(self, node: NodeName, items: Sequence[Item], current: Current) -> list[Verdict]:
+        """Apply a batch and return its verdicts, one per item in the same order."""
+        verdicts = [LATER] * len(items)
+        chains: dict[ObjectKey, list[int]] = {}
+        for index, item in enumerate(items):
+            chains.setdefault(reports.object_of(item), []).append(index)
+
+        async def settle_chain(indexes: list[int]) -> None:
+            async with self._slots:
+                for index in indexes:
+                    verdicts[index] = await self._settle_one(node, items[index], current)
+
+        if len(chains) == 1:
+            await settle_chain(next(iter(chains.values())))
+        else:
+            async with asyncio.TaskGroup() as group:
+                for indexes in chains.values():
+                    group.create_task(settle_chain(indexes), name=f"report of {node}")
+        return verdicts
+
+    async def _settle_one(self, node: NodeName, item: Item, current: Current) -> Verdict:
+        try:
+            verdict = await self._apply(node, item, current)
+        except Refused as exc:
+            verdict = self._reject(node, item, exc.code, exc.reason)
+        except _NOT_NOW as exc:
+            log.warning("report put off", node=node, object=str(item.key), error=exc.message)
+            verdict = LATER
+        except ApiError as exc:
+            verdict = self._reject(node, item, exc.reason, exc.message)
+        self.settled[verdict.outcome.name.lower()] += 1
+        return verdict
+
+    async def _apply(self, node: NodeName, item: Item, current: Current) -> Verdict:
+        kind = reports.kind_of(item)
+        if kind is Kind.EVENT:
+            return await self._record_event(node, item)
+        if kind is Kind.POD_STOPPED:
+            return await self._remove_pod(node, item)
+        key = reports.object_of(item)
+        if kind is Kind.NODE_STATUS:
+            reports.check_node(node, key)
+        return await self._write_status(node, key, item, current)
+
+    async def _write_status(self, node: NodeName, key: ObjectKey, item: Item, current: Current) -> Verdict:
+        reported = reports.status_of(item)
+        for _ in range(ATTEMPTS):
+            record = await self._newest(node, key, item)
+            if record is None:
+                return APPLIED
+            body = record.decode()
+            status = reports.merged_status(key.resource, body.get("status") or {}, reported)
+            if status == body.get("status"):
+                return APPLIED
+            if not current():
+                return LATER
+            body["status"] = status
+            try:
+                await self._client.update(key.resource, body, subresource="status")
+            except (Conflict, NotFound):
+                continue  # it changed, or went, since it was read: look again
+            return APPLIED
+        return LATER
+
+    async def _remove_pod(self, node: NodeName, item: Item) -> Verdict:
+        record = await self._newest(node, item.key, item)
+        if record is None:
+            return APPLIED
+        reports.check_stopped(record)
+        try:
+            await self._client.delete(PODS, item.key.namespace, item.key.name, uid=item.uid, grace_s=0)
+        except (NotFound, Conflict):
+            pass  # gone, or another pod of that name by now: this one is no more
+        return APPLIED
+
+    async def _newest(self, node: NodeName, key: ObjectKey, item: Item) -> Record | None:
+        """Return the stored state of what ``item`` is about; None where that object is no more.
+
+        Raises:
+            Refused: It is a pod of another node.
+        """
+        try:
+            record = await self._store.get(key)
+        except NotFound:
+            return None
+        if key.resource == NODES:
+            return record if item.uid in ("", record.uid) else None
+        if record.uid != item.uid:
+            return None
+        # The router may be a moment behind the store; the pod's own word counts then.
+        bound = self._router.node_of(key) or _node_name(record)
+        if bound != node:
+            raise Refused("Forbidden", f"{key} is not bound to node {node}")
+        return record
+
+    async def _record_event(self, node: NodeName, item: Item) -> Verdict:
+        event = reports.event_of(item, node)
+        subject = reports.subject_of(event)
+        if subject.resource == NODES:
+            reports.check_node(node, subject)
+        elif self._router.record(subject) is None:
+            return APPLIED  # the pod is gone: nobody can look at its events any more
+        elif self._router.node_of(subject) != node:
+            raise Refused("Forbidden", f"{subject} is not bound to node {node}")
+        try:
+            await self._client.create("events", event)
+        except AlreadyExists:
+            pass  # a repeat
+        return APPLIED
+
+    def _reject(self, node: NodeName, item: Item, code: str, reason: str) -> Verdict:
+        log.warning("report rejected", node=node, object=str(item.key), code=code, reason=reason)
+        note_rejection(self._recorder, self._router, node, "ReportRejected", f"{item.key}: {code}: {reason}")
+        return Verdict.rejected(code, reason)
+
+
+def note_rejection(recorder: Recorder, router: Router, node: NodeName, reason: str, message: str) -> None:
+    """Record a warning on the Node, if it is there."""
+    record = router.record(ObjectKey(NODES, "", node))
+    if record is not None:
+        recorder.event(record.decode(), "Warning", reason, message)
+
+
+def _node_name(pod: Record) -> str:
+    body: Body = pod.decode()
+    return str((body.get("spec") or {}).get("nodeName", ""))
