@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cloudcore import config
-from cloudcore.sockets import read_run_file
+from cloudcore.sockets import DATABASE, read_run_file
 from protocol.errors import AiokubeedgeError, UsageError
 
 RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
@@ -85,9 +85,11 @@ def token_create(
 ) -> None:
     """Create a token with which one device may join as NODE, once. Prints the token alone."""
     from cloudcore.security.ca import CertificateAuthority  # noqa: PLC0415 - the other commands do without
-    from cloudcore.security.tokens import create_token  # noqa: PLC0415
+    from cloudcore.security.tokenstore import create_token  # noqa: PLC0415
 
     ttl_s = parse_duration(ttl)
+    if not (data_dir / "pki").is_dir():
+        raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
     authority = CertificateAuthority.load(data_dir / "pki")
     typer.echo(_with_client(data_dir, lambda client: create_token(client, authority, node, ttl_s, time.time())))
 
@@ -128,12 +130,12 @@ def status(data_dir: DataDir) -> None:
 @app.command()
 def backup(
     data_dir: DataDir,
-    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    to: Annotated[Path, typer.Argument(help="File to write.")],
 ) -> None:
-    """Copy the database to a file while the daemon runs, or while it does not."""
-    from cloudcore.store.sqlite import backup_file  # noqa: PLC0415
+    """Copy the database to a file, whether or not the daemon runs."""
+    from cloudcore.store.sqlite import backup as copy  # noqa: PLC0415
 
-    backup_file(data_dir / "cloudcore.db", to)
+    copy(data_dir / DATABASE, to)
     typer.echo(f"backed up to {to}")
 
 
@@ -141,14 +143,14 @@ def backup(
 def restore(
     data_dir: DataDir,
     source: Annotated[Path, typer.Argument(metavar="FROM", help="A file that `cloudcore backup` wrote.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a database that is there (it is kept aside).")
-    ] = False,
 ) -> None:
-    """Put a backup in the place of the database. The daemon must be stopped; edges sync to the restored state."""
-    from cloudcore.store.sqlite import restore_file  # noqa: PLC0415
+    """Put a backup in the place of the database; what was there is kept aside.
 
-    restore_file(source, data_dir / "cloudcore.db", force=force)
+    The daemon must be stopped. Edges are brought to the restored state when they reconnect.
+    """
+    from cloudcore.store.sqlite import restore as put_back  # noqa: PLC0415
+
+    put_back(source, data_dir / DATABASE)
     typer.echo(f"restored from {source}; start the daemon to serve it")
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from protocol.errors import UsageError
 
 RUN_FILE: Final = "run.json"
+DATABASE: Final = "cloudcore.db"
 
 
 @dataclass(slots=True)

@@ -78,9 +78,8 @@ class CertificateAuthority:
                 a new authority would lock out every node.
             OSError: The folder cannot be read or written.
         """
-        certificate_path, key_path = folder / "ca.crt", folder / "ca.key"
-        if certificate_path.exists():
-            return cls._load(certificate_path, key_path)
+        if (folder / "ca.crt").exists():
+            return cls.load(folder)
         make_private_folder(folder)
         authority = cls.create(now)
         authority.save(folder)
@@ -93,12 +92,18 @@ class CertificateAuthority:
         write_file(folder / "ca.crt", self.certificate_pem, mode=PUBLIC)
 
     @classmethod
-    def _load(cls, certificate_path: Path, key_path: Path) -> CertificateAuthority:
+    def load(cls, folder: Path) -> CertificateAuthority:
+        """Load the authority that an earlier run made in ``folder``.
+
+        Raises:
+            UsageError: The files are missing, damaged, unreadable, or do not belong together.
+        """
+        certificate_path, key_path = folder / "ca.crt", folder / "ca.key"
         try:
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
             key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        except (ValueError, FileNotFoundError) as exc:
-            raise UsageError(f"the certificate authority in {certificate_path.parent} cannot be used: {exc}") from exc
+        except (ValueError, OSError) as exc:
+            raise UsageError(f"the certificate authority in {folder} cannot be used: {exc}") from exc
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise UsageError(f"{key_path} is not the key of {certificate_path}; restore the one that belongs to it")
         return cls(certificate, key)
