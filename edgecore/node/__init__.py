@@ -1,0 +1,1 @@
+"""What this node is and how it fares: identity, registration facts, load samples, conditions, status."""

@@ -1,0 +1,149 @@
+"""Who this node is, in files beside the meta database so that it survives the loss of that.
+
+::
+
+    <data folder>/            0700
+      identity.json           name, instance id, where the hub is; 0600
+      instance                the instance id, minted before the first join and never changed
+      pki/node.key            ECDSA P-256, 0600
+      pki/node.crt pki/ca.crt
+      meta.db                 the meta store
+      agent.lock              held while an agent runs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from protocol.errors import UsageError
+from protocol.objects.keys import NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What joining has settled.
+
+    Attributes:
+        node: The node's name.
+        instance: The instance id that the cloud has pinned to that name.
+        server: The enrolment URL that was joined.
+        hub: Hub addresses by transport (``websocket``), to be tried in order.
+        runtimes: Names of the runtimes this node offers, the default one first.
+        labels: Labels asked for at join.
+    """
+
+    node: NodeName
+    instance: str
+    server: str
+    hub: Mapping[str, tuple[str, ...]]
+    runtimes: tuple[str, ...] = ("process",)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """Names the files of a data folder."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        """What joining has settled."""
+        return self.root / "identity.json"
+
+    @property
+    def instance(self) -> Path:
+        """The instance id alone: it is minted before the first attempt to join."""
+        return self.root / "instance"
+
+    @property
+    def key(self) -> Path:
+        """The node's private key."""
+        return self.root / "pki" / "node.key"
+
+    @property
+    def certificate(self) -> Path:
+        """The node's certificate."""
+        return self.root / "pki" / "node.crt"
+
+    @property
+    def authority(self) -> Path:
+        """The cluster's CA certificate."""
+        return self.root / "pki" / "ca.crt"
+
+    @property
+    def meta(self) -> Path:
+        """The meta database."""
+        return self.root / "meta.db"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while an agent runs on this folder; holds its pid."""
+        return self.root / "agent.lock"
+
+    @property
+    def link(self) -> Path:
+        """What the agent last knew of its link, for ``edgecore status``."""
+        return self.root / "link.json"
+
+    @property
+    def pods(self) -> Path:
+        """The runtimes' and volumes' folder."""
+        return self.root / "pods"
+
+
+def load_identity(folder: DataFolder) -> Identity:
+    """Return what joining has settled.
+
+    Raises:
+        UsageError: The folder has not been joined, or its identity cannot be read.
+    """
+    try:
+        stored = json.loads(folder.identity.read_text())
+        hub = {transport: tuple(urls) for transport, urls in stored["hub"].items()}
+        return Identity(
+            node=NodeName(stored["node"]),
+            instance=stored["instance"],
+            server=stored["server"],
+            hub=hub,
+            runtimes=tuple(stored["runtimes"]),
+            labels=dict(stored["labels"]),
+        )
+    except FileNotFoundError:
+        raise UsageError(f"{folder.root} has not joined a cloud yet: run `edgecore join` first") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"cannot read {folder.identity}: {error!r}; join again to make it anew") from error
+
+
+def save_identity(folder: DataFolder, identity: Identity) -> None:
+    """Store what joining has settled; all or nothing.
+
+    Raises:
+        OSError: The folder does not take it.
+    """
+    write_private(folder.identity, json.dumps(asdict(identity), indent=1).encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace the file at ``path`` (mode 0600, its folder 0700) in one step that survives a power cut.
+
+    Raises:
+        OSError: It could not be written; what was there before still is.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,103 @@
+"""Keeps the Node's status current: at once when a condition or a fact changes, else every few minutes.
+
+One task, :meth:`NodeReporter.run`, owns all of it. Samples are taken at each heartbeat and cost a few reads; they
+go up in the heartbeat and are never written to disk. Only a status is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecore.meta.base import Reports
+from edgecore.node.facts import Facts
+from edgecore.node.sampler import Sample, Sampler
+from edgecore.node.status import Allotment, conditions_of, node_status
+from protocol.heartbeat import Load
+from protocol.objects.keys import Body
+
+STATUS_EVERY_S = 300.0
+"""A status with nothing new in it goes up this often, as a sign of life for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterSettings:
+    """How often things are looked at.
+
+    Attributes:
+        sample_s: Between samples, seconds.
+        status_s: Between statuses while nothing changes, seconds.
+    """
+
+    sample_s: float = 10.0
+    status_s: float = STATUS_EVERY_S
+
+
+class NodeReporter:
+    """Reports the Node's status and answers how busy the node is.
+
+    Args:
+        reports: Where statuses go.
+        facts: The machine.
+        allotment: What of it is for pods.
+        sampler: Where samples come from.
+        wall_clock: Returns seconds since the epoch.
+        settings: How often.
+        containers: Returns how many containers run, for the load.
+    """
+
+    def __init__(
+        self,
+        reports: Reports,
+        facts: Facts,
+        allotment: Allotment,
+        *,
+        sampler: Sampler,
+        wall_clock: Callable[[], float],
+        settings: ReporterSettings | None = None,
+        containers: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._reports = reports
+        self._facts = facts
+        self._allotment = allotment
+        self._sampler = sampler
+        self._wall_clock = wall_clock
+        self._settings = settings or ReporterSettings()
+        self._containers = containers
+        self._conditions: list[Body] = []
+        self._reported_at: float | None = None
+        self._latest: Sample | None = None
+
+    def load(self) -> Load:
+        """Return how busy the node was at the latest sample."""
+        sample = self._latest
+        if sample is None:
+            return Load(containers=self._containers())
+        return Load(
+            cpu=round(sample.cpu * 1000),
+            memory=round(sample.memory_used * 1000),
+            disk=round(sample.disk_used * 1000),
+            rx_bytes_s=round(sample.rx_bytes_s),
+            tx_bytes_s=round(sample.tx_bytes_s),
+            containers=self._containers(),
+        )
+
+    async def run(self) -> None:
+        """Sample and report until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.look(loop.time())
+            await asyncio.sleep(self._settings.sample_s)
+
+    async def look(self, now: float) -> None:
+        """Take one sample at ``now`` (monotonic seconds) and report if there is something to say."""
+        self._latest = self._sampler.sample(now)
+        wall = self._wall_clock()
+        conditions = conditions_of(self._latest, self._conditions, wall)
+        changed = conditions != self._conditions
+        self._conditions = conditions
+        due = self._reported_at is None or now - self._reported_at >= self._settings.status_s
+        if changed or due:
+            self._reported_at = now
+            await self._reports.node_status(node_status(self._facts, self._allotment, conditions, wall))

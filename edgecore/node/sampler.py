@@ -1,0 +1,113 @@
+"""Samples of how busy the machine is: a handful of reads under /proc each, no processes walked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The machine at one moment.
+
+    Attributes:
+        cpu: Processor use since the last sample, 0 to 1 of the whole machine.
+        memory_total_bytes: Physical memory.
+        memory_available_bytes: Memory that could be had without swapping.
+        disk_total_bytes: Size of the data folder's file system.
+        disk_free_bytes: Of it, free to this process.
+        processes: Processes on the machine.
+        processes_limit: The kernel's bound on them.
+        rx_bytes_s: Received since the last sample on all but the loopback interface, bytes per second.
+        tx_bytes_s: Sent likewise.
+    """
+
+    cpu: float
+    memory_total_bytes: int
+    memory_available_bytes: int
+    disk_total_bytes: int
+    disk_free_bytes: int
+    processes: int
+    processes_limit: int
+    rx_bytes_s: float
+    tx_bytes_s: float
+
+    @property
+    def memory_used(self) -> float:
+        """Share of memory in use, 0 to 1."""
+        return 1 - self.memory_available_bytes / self.memory_total_bytes if self.memory_total_bytes else 0.0
+
+    @property
+    def disk_used(self) -> float:
+        """Share of the disk in use, 0 to 1."""
+        return 1 - self.disk_free_bytes / self.disk_total_bytes if self.disk_total_bytes else 0.0
+
+
+class Sampler(Protocol):
+    """Where samples come from."""
+
+    def sample(self, now: float) -> Sample:
+        """Take a sample at ``now``, seconds on a monotonic clock."""
+
+
+class HostSampler:
+    """Samples this machine.
+
+    Args:
+        data_dir: The folder whose disk is watched.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = str(data_dir)
+        self._processes_limit = _pid_max()
+        self._sampled_at: float | None = None
+        self._traffic = (0, 0)
+        psutil.cpu_percent(interval=None)  # the first call only sets the mark
+
+    def sample(self, now: float) -> Sample:
+        """Take a sample."""
+        memory = psutil.virtual_memory()
+        disk = psutil.disk_usage(self._data_dir)
+        received, sent = self._rates(now)
+        return Sample(
+            cpu=psutil.cpu_percent(interval=None) / 100,
+            memory_total_bytes=memory.total,
+            memory_available_bytes=memory.available,
+            disk_total_bytes=disk.total,
+            disk_free_bytes=disk.free,
+            processes=_process_count(),
+            processes_limit=self._processes_limit,
+            rx_bytes_s=received,
+            tx_bytes_s=sent,
+        )
+
+    def _rates(self, now: float) -> tuple[float, float]:
+        counters = psutil.net_io_counters(pernic=True, nowrap=False)
+        outside = [each for name, each in counters.items() if name != "lo"]
+        traffic = sum(each.bytes_recv for each in outside), sum(each.bytes_sent for each in outside)
+        before, since = self._traffic, self._sampled_at
+        self._traffic, self._sampled_at = traffic, now
+        if since is None or now <= since:
+            return 0.0, 0.0
+        span = now - since
+        return max(0, traffic[0] - before[0]) / span, max(0, traffic[1] - before[1]) / span
+
+
+def _pid_max() -> int:
+    try:
+        return int(Path("/proc/sys/kernel/pid_max").read_text())
+    except (OSError, ValueError):
+        return 1 << 22
+
+
+def _process_count() -> int:
+    """Count processes and threads as the kernel's bound does; its load file holds the number ready made."""
+    try:
+        with open("/proc/loadavg", encoding="ascii") as file:
+            return int(file.read().split()[3].partition("/")[2])
+    except (OSError, ValueError, IndexError):
+        return len(os.listdir("/proc")) if os.path.isdir("/proc") else 0

@@ -1,0 +1,138 @@
+"""The Node's status, from facts and a sample: a pure function, so that what the cloud sees can be read here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edgecore.node.facts import KUBELET_VERSION_PREFIX, Facts, operating_system
+from edgecore.node.sampler import Sample
+from protocol.objects.conditions import set_condition
+from protocol.objects.keys import Body
+from protocol.objects.times import timestamp
+
+MEMORY_PRESSURE_BYTES = 100 << 20
+"""Less available memory is pressure, as in the kubelet's default eviction threshold."""
+DISK_PRESSURE_SHARE = 0.10
+"""Less free disk is pressure (``nodefs.available<10%``)."""
+PID_PRESSURE_SHARE = 0.10
+"""Fewer process ids left is pressure."""
+RECOVERY = 1.1
+"""Pressure ends only this far beyond its threshold, so that a node on the edge of it does not flap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allotment:
+    """What of the machine is for pods.
+
+    Attributes:
+        max_pods: Pods at most.
+        reserved_memory_bytes: Memory kept for the system and the agent.
+        runtimes: Names of the runtimes, the default one first.
+        version: This project's version.
+    """
+
+    max_pods: int = 110
+    reserved_memory_bytes: int = 100 << 20
+    runtimes: tuple[str, ...] = ("process",)
+    version: str = ""
+
+
+def node_status(facts: Facts, allotment: Allotment, conditions: Sequence[Body], now: float) -> Body:
+    """Return ``status`` of the Node.
+
+    Args:
+        facts: The machine.
+        allotment: What of it is for pods.
+        conditions: From :func:`conditions_of`.
+        now: Wall-clock time, seconds since the epoch, for ``lastHeartbeatTime``.
+    """
+    capacity = {
+        "cpu": str(facts.cpus),
+        "memory": f"{facts.memory_bytes >> 10}Ki",
+        "ephemeral-storage": f"{facts.disk_bytes >> 10}Ki",
+        "pods": str(allotment.max_pods),
+    }
+    allocatable = {
+        **capacity,
+        "memory": f"{max(0, facts.memory_bytes - allotment.reserved_memory_bytes) >> 10}Ki",
+        "ephemeral-storage": str(int(facts.disk_bytes * (1 - DISK_PRESSURE_SHARE))),
+    }
+    return {
+        "capacity": capacity,
+        "allocatable": allocatable,
+        "conditions": [{**condition, "lastHeartbeatTime": timestamp(now)} for condition in conditions],
+        "addresses": [
+            *({"type": "InternalIP", "address": address} for address in facts.addresses[:1]),
+            {"type": "Hostname", "address": facts.hostname},
+        ],
+        "nodeInfo": _node_info(facts, allotment),
+    }
+
+
+def _node_info(facts: Facts, allotment: Allotment) -> Body:
+    version = KUBELET_VERSION_PREFIX + allotment.version
+    return {
+        "machineID": facts.machine_id,
+        "systemUUID": facts.machine_id,
+        "bootID": facts.boot_id,
+        "kernelVersion": facts.kernel,
+        "osImage": facts.os_image,
+        "architecture": facts.architecture,
+        "operatingSystem": operating_system(),
+        "containerRuntimeVersion": f"{allotment.runtimes[0]}://{allotment.version}",
+        "kubeletVersion": version,
+        "kubeProxyVersion": version,
+    }
+
+
+def conditions_of(sample: Sample, before: Sequence[Body], now: float) -> list[Body]:
+    """Return the Node's conditions for ``sample``.
+
+    Args:
+        sample: The machine now.
+        before: The conditions so far; pressure ends later than it begins.
+        now: Wall-clock time, seconds since the epoch.
+    """
+    at = timestamp(now)
+    pressed = {each["type"] for each in before if each["status"] == "True"}
+
+    def short(kind: str, available: float, threshold: float) -> bool:
+        return available < (threshold * RECOVERY if kind in pressed else threshold)
+
+    findings: list[tuple[str, bool, str, str]] = [
+        (
+            "MemoryPressure",
+            short("MemoryPressure", sample.memory_available_bytes, MEMORY_PRESSURE_BYTES),
+            "InsufficientMemory",
+            "SufficientMemory",
+        ),
+        (
+            "DiskPressure",
+            short("DiskPressure", 1 - sample.disk_used, DISK_PRESSURE_SHARE),
+            "DiskFull",
+            "NoDiskPressure",
+        ),
+        (
+            "PIDPressure",
+            short("PIDPressure", 1 - sample.processes / sample.processes_limit, PID_PRESSURE_SHARE),
+            "InsufficientPID",
+            "SufficientPID",
+        ),
+    ]
+    conditions = list(before)
+    for kind, is_short, when_short, when_not in findings:
+        status: Literal["True", "False"] = "True" if is_short else "False"
+        reason = when_short if is_short else when_not
+        new = {"type": kind, "status": status, "reason": f"Agent{reason}", "message": _MESSAGES[kind][is_short]}
+        conditions = set_condition(conditions, new, at=at)
+    ready = {"type": "Ready", "status": "True", "reason": "AgentReady", "message": "edgecore runs pods"}
+    return set_condition(conditions, ready, at=at)
+
+
+_MESSAGES = {
+    "MemoryPressure": ("memory is sufficient", "available memory is below 100 MiB"),
+    "DiskPressure": ("disk space is sufficient", "free disk space is below 10 %"),
+    "PIDPressure": ("process ids are sufficient", "less than 10 % of the process ids are left"),
+}
