@@ -91,14 +91,18 @@ class StoreFile:
         Raises:
             WriteFailed: It is not on disk, or will be taken off again before the next group.
         """
+        was_suspect, self._suspect = self._suspect, True
         try:
-            if self._suspect:
+            if was_suspect:
                 self._recover(committed())
             self._transact(group.puts.values(), group.deletes, group.reserve_to)
         except self._driver.error as exc:
-            self._suspect = not self._roll_back() or not self._driver.is_full(exc)
-            what = "the disk is full" if self._driver.is_full(exc) else f"the disk failed ({exc})"
+            full = self._driver.is_full(exc)
+            # A full disk leaves a sound connection behind, if the transaction can be undone.
+            self._suspect = not self._roll_back() or was_suspect or not full
+            what = "the disk is full" if full else f"the disk failed ({exc})"
             raise WriteFailed(f"{what}; nothing was stored") from exc
+        self._suspect = False
 
     def close(self) -> None:
         """Close the file; SQLite folds its log into it."""
@@ -176,7 +180,6 @@ class StoreFile:
         deletes = [key for key in on_disk if key not in wanted]
         if puts or deletes:
             self._transact(puts, deletes)
-        self._suspect = False
 
 
 def _chunks(items: list[Any]) -> Iterator[list[Any]]:
