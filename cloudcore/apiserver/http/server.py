@@ -20,22 +20,6 @@ _KEEPALIVE_S: Final = 300.0
 _BACKLOG: Final = 4096
 
 
-def server_tls_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
-    """Return a TLS context for the server: clients may show a certificate, which then must be of ``client_ca``.
-
-    Args:
-        certificate: Path of the server's certificate chain (PEM).
-        key: Path of its private key (PEM).
-        client_ca: Path of the authority whose client certificates count (PEM).
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    context.load_verify_locations(client_ca)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    return context
-
-
 class ApiServer:
     """Runs an :class:`App` on one listening socket.
 

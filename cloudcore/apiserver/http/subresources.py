@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloudcore.apiserver.http.call import Handler
+from aiohttp import web
+
+from cloudcore.apiserver.http.bodies import decode_object, read_body
+from cloudcore.apiserver.http.call import Call, Handler
+from cloudcore.apiserver.http.responses import respond_object
+from cloudcore.apiserver.http.status import success
 from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.subresources.binding import create_binding
 from cloudcore.errors import NotFound
 
-_HANDLERS: dict[tuple[str, str], Handler] = {}
+
+async def handle_binding(call: Call) -> web.StreamResponse:
+    """Bind a pod to a node."""
+    body = decode_object(await read_body(call.request), call.content_type)
+    await create_binding(call.registry, call.target, body, call.context)
+    return respond_object(call.request, success({}) | {"code": 201}, status=201, warnings=call.context.warnings)
+
+
+_HANDLERS: dict[tuple[str, str], Handler] = {("binding", "create"): handle_binding}
 
 _TUNNELLED: Final = {
     "log": "the server does not have a log endpoint for edge pods yet",
