@@ -8,7 +8,8 @@
     ├── RemoteProtocolError      the peer broke the protocol; carries the close code to send
     │   ├── FrameError           a frame is malformed, oversized, of an unknown type
     │   └── HandshakeRefused     the peer refused the session, or must be refused
-    └── ConnectionClosed         a transport ended; carries code and reason
+    ├── ConnectionClosed         a transport ended; carries code and reason
+    └── OutboxFull               a bounded queue towards the peer takes no more for now
 """
 
 from __future__ import annotations
@@ -60,3 +61,7 @@ class ConnectionClosed(AiokubeedgeError):
         super().__init__(f"connection closed: {reason} (code {code})")
         self.code = code
         self.reason = reason
+
+
+class OutboxFull(AiokubeedgeError):
+    """Too many commands wait for the peer; nothing was queued, and what was queued stays."""

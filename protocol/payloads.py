@@ -1,0 +1,368 @@
+"""The payload of each frame type: msgpack arrays, items in columns.
+
+Columns (all keys' resources, then all namespaces, …) are packed and unpacked by C code without a Python step per
+item, compress better than rows, and let the types of a whole column be checked at once. Decoders trust nothing:
+whatever is not exactly of the documented shape raises :class:`~protocol.errors.FrameError`. Trailing elements that
+this version does not know are ignored, so that later versions may append some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import msgpack
+
+from protocol.compression import Codec
+from protocol.errors import FrameError
+from protocol.frames import MAX_BODY_BYTES, CloseCode
+from protocol.messages import (
+    PROTOCOL_VERSION,
+    Hello,
+    InventoryEntry,
+    Item,
+    Op,
+    Outcome,
+    Resume,
+    Verdict,
+    Welcome,
+)
+from protocol.objects.keys import NodeName, ObjectKey
+
+MAX_BATCH_ITEMS = 1024
+"""No batch holds more items, so that an ack that rejects them all fits its frame."""
+INVENTORY_CHUNK = 1000
+"""Entries per inventory frame; with the longest names Kubernetes allows a chunk stays below 1 MiB."""
+DIGEST_BYTES = 16
+
+Buffer = bytes | memoryview
+
+_new_key = partial(tuple.__new__, ObjectKey)
+_new_item = partial(tuple.__new__, Item)
+_new_entry = partial(tuple.__new__, InventoryEntry)
+_OPS = tuple(Op)
+_OUTCOMES = tuple(Outcome)
+_RESUMES = tuple(Resume)
+_NUMBER = (int, float)
+_packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+_pack: Callable[[object], bytes] = _packer.pack
+
+
+class Grant(NamedTuple):
+    """What a receiver lets its peer have unsettled at once.
+
+    Attributes:
+        items: Number of items.
+        weight: Bytes: bodies plus a fixed overhead per item (``protocol.outbox.weight_of``).
+    """
+
+    items: int
+    weight: int
+
+
+class Offer(NamedTuple):
+    """What each side states for the session in its half of the handshake.
+
+    Attributes:
+        window: The first grant.
+        codecs: What this side can decompress.
+    """
+
+    window: Grant
+    codecs: frozenset[Codec]
+
+
+class Ack(NamedTuple):
+    """An acknowledgement.
+
+    Attributes:
+        settled: Every sequenced frame up to this number is settled.
+        received: Every sequenced frame up to this number has arrived, settled or not.
+        exceptions: Verdicts other than applied: (sequence number, index in the batch, verdict).
+        window: A new grant, or None where it has not changed.
+    """
+
+    settled: int
+    received: int
+    exceptions: tuple[tuple[int, int, Verdict], ...] = ()
+    window: Grant | None = None
+
+
+class Fault(NamedTuple):
+    """Why a side ends the session, as an error frame says it."""
+
+    code: int
+    reason: str
+    retry_after_s: float = 0.0
+
+
+def malformed(what: str) -> FrameError:
+    """Return the error for a payload that is not of its documented shape."""
+    return FrameError(CloseCode.MALFORMED_FRAME, what)
+
+
+def _unpack(data: Buffer, minimum: int) -> tuple[Any, ...]:
+    try:
+        fields = msgpack.unpackb(data, use_list=False, max_map_len=0, max_ext_len=0)
+    except (ValueError, TypeError) as exc:  # msgpack's own errors and bad UTF-8 are ValueErrors
+        raise malformed(f"payload is not msgpack: {exc}") from exc
+    if type(fields) is not tuple or len(fields) < minimum:
+        raise malformed(f"payload is not an array of at least {minimum}")
+    return fields
+
+
+def _check(what: str, fields: Sequence[Any], *types: type | tuple[type, ...]) -> None:
+    for index, (field, wanted) in enumerate(zip(fields, types, strict=False)):
+        if not isinstance(field, wanted) or isinstance(field, bool):
+            raise malformed(f"{what}: field {index} has the wrong type {type(field).__name__}")
+        if isinstance(field, _NUMBER) and not field >= 0:  # "not >=" also catches NaN
+            raise malformed(f"{what}: field {index} is negative")
+
+
+def encode_hello(hello: Hello, offer: Offer) -> bytes:
+    """Encode the edge's half of the handshake; the version comes first, whatever follows."""
+    return _pack(
+        (
+            hello.protocol_version,
+            hello.node,
+            hello.instance,
+            hello.incarnation,
+            hello.epoch,
+            hello.digest,
+            hello.count,
+            hello.agent_version,
+            *_offer_fields(offer),
+        )
+    )
+
+
+def decode_hello(data: Buffer) -> tuple[Hello, Offer]:
+    """Decode a hello.
+
+    Raises:
+        FrameError: With ``UNKNOWN_VERSION`` where only the version could be read, ``MALFORMED_FRAME`` otherwise.
+    """
+    fields = _unpack(data, 1)
+    if type(fields[0]) is int and fields[0] != PROTOCOL_VERSION:
+        raise FrameError(
+            CloseCode.UNKNOWN_VERSION, f"protocol version {fields[0]} is not spoken here, {PROTOCOL_VERSION} is"
+        )
+    _check("hello", fields, int, str, str, str, int, bytes, int, str, int, int, int)
+    if len(fields) < 11 or len(fields[5]) != DIGEST_BYTES:
+        raise malformed("hello: fields are missing or the digest has the wrong length")
+    version, node, instance, incarnation, epoch, digest, count, agent_version = fields[:8]
+    hello = Hello(NodeName(node), instance, incarnation, epoch, digest, count, agent_version, version)
+    return hello, _offer_of(fields[8:11])
+
+
+def encode_welcome(welcome: Welcome, offer: Offer) -> bytes:
+    """Encode the cloud's half of the handshake."""
+    return _pack(
+        (
+            welcome.epoch,
+            welcome.incarnation,
+            int(welcome.resume),
+            welcome.heartbeat_s,
+            welcome.keepalive_s,
+            *_offer_fields(offer),
+        )
+    )
+
+
+def decode_welcome(data: Buffer) -> tuple[Welcome, Offer]:
+    """Decode a welcome.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 8)
+    _check("welcome", fields, int, str, int, _NUMBER, _NUMBER, int, int, int)
+    epoch, incarnation, resume, heartbeat_s, keepalive_s = fields[:5]
+    if resume >= len(_RESUMES) or not heartbeat_s or not keepalive_s:
+        raise malformed("welcome: a value is out of range")
+    return Welcome(epoch, incarnation, _RESUMES[resume], heartbeat_s, keepalive_s), _offer_of(fields[5:8])
+
+
+def _offer_fields(offer: Offer) -> tuple[int, int, int]:
+    return offer.window.items, offer.window.weight, sum(1 << codec for codec in offer.codecs)
+
+
+def _offer_of(fields: Sequence[int]) -> Offer:
+    items, weight, codecs = fields
+    return Offer(Grant(items, weight), frozenset(codec for codec in Codec if codecs >> codec & 1))
+
+
+def encode_batch(sequence: int, confirmed: int, items: Sequence[Item]) -> bytes:
+    """Encode a batch.
+
+    Args:
+        sequence: Its number.
+        confirmed: The sender has processed acks up to this number; the receiver may forget their exceptions.
+        items: At least one item.
+    """
+    ops, keys, uids, versions, bodies, ids = zip(*items, strict=True)
+    resources, namespaces, names = zip(*keys, strict=True)
+    return _pack(
+        (sequence, confirmed, bytes(ops), resources, namespaces, names, uids, versions, bodies, ids if any(ids) else ())
+    )
+
+
+def decode_batch(data: Buffer) -> tuple[int, int, list[Item]]:
+    """Decode a batch into its number, what it confirms, and its items.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 10)
+    _check("batch", fields, int, int, bytes)
+    sequence, confirmed, ops, resources, namespaces, names, uids, versions, bodies, ids = fields[:10]
+    count = len(ops)
+    if not 0 < count <= MAX_BATCH_ITEMS:
+        raise malformed(f"batch of {count} items")
+    _check_columns("batch", count, str, resources, namespaces, names, uids, *((ids,) if ids else ()))
+    _check_columns("batch", count, int, versions)
+    _check_columns("batch", count, bytes, bodies)
+    if max(ops) >= len(_OPS) or max(map(len, bodies)) > MAX_BODY_BYTES:
+        raise malformed("batch: unknown operation or a body over the limit")
+    keys = map(_new_key, zip(resources, namespaces, names, strict=True))
+    columns = zip(map(_OPS.__getitem__, ops), keys, uids, versions, bodies, ids or repeat("", count), strict=True)
+    items = list(map(_new_item, columns))
+    if Op.COMMAND in ops and not all(item.id for item in items if item.op is Op.COMMAND):
+        raise malformed("batch: a command without an id")
+    return sequence, confirmed, items
+
+
+def _check_columns(what: str, count: int, wanted: type, *columns: Any) -> None:
+    only = {wanted}
+    for column in columns:
+        if type(column) is not tuple or len(column) != count or set(map(type, column)) != only:
+            raise malformed(f"{what}: a column is not {count} values of {wanted.__name__}")
+
+
+def encode_inventory(sequence: int, confirmed: int, entries: Sequence[InventoryEntry], *, last: bool) -> bytes:
+    """Encode one chunk of an inventory; an empty inventory is one empty chunk."""
+    keys, uids, versions = zip(*entries, strict=True) if entries else ((), (), ())
+    resources, namespaces, names = zip(*keys, strict=True) if keys else ((), (), ())
+    return _pack((sequence, confirmed, int(last), resources, namespaces, names, uids, versions))
+
+
+def decode_inventory(data: Buffer) -> tuple[int, int, bool, list[InventoryEntry]]:
+    """Decode one chunk of an inventory: number, confirmed, whether it is the last, entries.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 8)
+    _check("inventory", fields, int, int, int, tuple)
+    sequence, confirmed, last, resources, namespaces, names, uids, versions = fields[:8]
+    count = len(resources)
+    if count > INVENTORY_CHUNK:
+        raise malformed(f"inventory chunk of {count} entries")
+    if count:
+        _check_columns("inventory", count, str, resources, namespaces, names, uids)
+        _check_columns("inventory", count, int, versions)
+        keys = map(_new_key, zip(resources, namespaces, names, strict=True))
+        return sequence, confirmed, bool(last), list(map(_new_entry, zip(keys, uids, versions, strict=True)))
+    return sequence, confirmed, bool(last), []
+
+
+def encode_ack(ack: Ack) -> bytes:
+    """Encode an ack; what has its default value is left out, so that most acks are three bytes."""
+    fields: tuple[Any, ...] = (ack.settled,)
+    if ack.received != ack.settled or ack.exceptions or ack.window:
+        exceptions = [(seq, index, int(v.outcome), v.code, v.reason) for seq, index, v in ack.exceptions]
+        fields = (ack.settled, ack.received, exceptions, *(ack.window or ()))
+    return _pack(fields)
+
+
+def decode_ack(data: Buffer) -> Ack:
+    """Decode an ack.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 1)
+    _check("ack", fields, int, int, tuple, int, int)
+    if len(fields) == 1:
+        return Ack(fields[0], fields[0])
+    if len(fields) in (2, 4) or fields[1] < fields[0]:
+        raise malformed("ack: fields are missing or received is below settled")
+    exceptions = tuple(_exceptions(fields[2]))
+    return Ack(fields[0], fields[1], exceptions, Grant(fields[3], fields[4]) if len(fields) >= 5 else None)
+
+
+def _exceptions(rows: Iterable[Any]) -> Iterable[tuple[int, int, Verdict]]:
+    for row in rows:
+        if type(row) is not tuple or len(row) != 5:
+            raise malformed("ack: an exception is not five values")
+        _check("ack", row, int, int, int, str, str)
+        if not 0 < row[2] < len(_OUTCOMES):
+            raise malformed("ack: unknown outcome")
+        yield row[0], row[1], Verdict(_OUTCOMES[row[2]], row[3], row[4])
+
+
+def encode_fault(fault: Fault) -> bytes:
+    """Encode an error frame; the reason is cut at 512 characters."""
+    return _pack((int(fault.code), fault.reason[:512], fault.retry_after_s))
+
+
+def decode_fault(data: Buffer) -> Fault:
+    """Decode an error frame.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 3)
+    _check("error", fields, int, str, _NUMBER)
+    return Fault(*fields[:3])
+
+
+def encode_number(value: float) -> bytes:
+    """Encode a payload of one number: pings (an id), go-aways (seconds)."""
+    return _pack((value,))
+
+
+def decode_number(data: Buffer) -> float:
+    """Decode a payload of one number.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 1)
+    _check("number", fields, _NUMBER)
+    value: float = fields[0]
+    return value
+
+
+def encode_pong(ping: int, received: int) -> bytes:
+    """Encode the answer to a ping, with the number up to which everything has arrived."""
+    return _pack((ping, received))
+
+
+def decode_pong(data: Buffer) -> tuple[int, int]:
+    """Decode the answer to a ping: its id, and what has arrived.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 2)
+    _check("pong", fields, int, int)
+    return fields[0], fields[1]
+
+
+def encode_volatile(ping: int, body: bytes) -> bytes:
+    """Encode a volatile frame; ``ping`` other than 0 asks for a pong, so that heartbeats keep the link alive."""
+    return _pack((ping, body))
+
+
+def decode_volatile(data: Buffer) -> tuple[int, bytes]:
+    """Decode a volatile frame: ping id (0 for none) and body.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    fields = _unpack(data, 2)
+    _check("volatile", fields, int, bytes)
+    return fields[0], fields[1]

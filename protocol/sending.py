@@ -1,0 +1,278 @@
+"""The sending half of a session: batches, window, redelivery. Used by :mod:`protocol.link`.
+
+Redelivery rests on evidence. A frame that the peer says it has received is never sent again, however long the peer
+takes to commit it. A gap that the peer reports is filled at once, from the missing frame on (go back N); silence
+makes the retry policy send the oldest unreceived frame again, whose answer says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from random import Random
+
+from protocol.errors import RemoteProtocolError
+from protocol.events import Settled
+from protocol.frames import CloseCode, FrameType
+from protocol.messages import APPLIED, InventoryEntry, Item, Lane, Outcome, Verdict
+from protocol.outbox import ITEM_OVERHEAD_BYTES, Entry, Outbox
+from protocol.payloads import INVENTORY_CHUNK, MAX_BATCH_ITEMS, Ack, Grant, encode_batch, encode_inventory
+from protocol.settings import LinkSettings
+
+Payload = tuple[FrameType, bytes]
+Exceptions = dict[int, list[tuple[int, Verdict]]]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One part of an inventory."""
+
+    entries: Sequence[InventoryEntry]
+    last: bool
+
+
+@dataclass(slots=True)
+class Flight:
+    """One sequenced frame that is not settled: a batch, or a chunk of the inventory."""
+
+    sequence: int
+    items: Sequence[Item]
+    entries: Sequence[Entry]
+    weight: int
+    chunk: Chunk | None = None
+
+    @property
+    def count(self) -> int:
+        """What the flight takes of the window, items."""
+        return len(self.items) if self.chunk is None else len(self.chunk.entries)
+
+
+class Sender:
+    """The sending half of one session over an attached outbox.
+
+    Args:
+        outbox: What is to be sent.
+        settings: The link's settings.
+        rng: Source of jitter.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_flights",
+        "_last_sequence",
+        "_linger_until",
+        "_more_at",
+        "_outbox",
+        "_received",
+        "_resend_from",
+        "_retries",
+        "_retry_at",
+        "_rng",
+        "_settings",
+        "_settled",
+        "draining",
+        "in_flight_items",
+        "in_flight_weight",
+        "window",
+    )
+
+    def __init__(self, outbox: Outbox, settings: LinkSettings, rng: Random) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._rng = rng
+        self._chunks: deque[Chunk] | None = None
+        self._flights: deque[Flight] = deque()
+        self._last_sequence = 0
+        self._settled = 0
+        self._received = 0
+        self._linger_until: float | None = None
+        self._more_at: float | None = None
+        self._resend_from: int | None = None
+        self._retries = 0
+        self._retry_at: float | None = None
+        self.window = Grant(0, 0)
+        self.in_flight_items = 0
+        self.in_flight_weight = 0
+        self.draining = False
+
+    def add_inventory(self, entries: Sequence[InventoryEntry]) -> None:
+        """Queue an inventory, in chunks, ahead of any further batch."""
+        starts = range(0, max(1, len(entries)), INVENTORY_CHUNK)
+        chunks = [Chunk(entries[start : start + INVENTORY_CHUNK], last=False) for start in starts]
+        chunks[-1].last = True
+        self._chunks = deque(chunks)
+
+    def payloads(self, now: float) -> Iterator[Payload]:
+        """Yield what may go out now, up to about ``burst_bytes``."""
+        budget = self._settings.burst_bytes
+        yield from self._resends(now)
+        self._more_at = None
+        while (flight := self._next_flight(now)) is not None:
+            self._flights.append(flight)
+            self.in_flight_items += flight.count
+            self.in_flight_weight += flight.weight
+            budget -= flight.weight
+            if self._retry_at is None:
+                self._arm_retry(now)
+            yield self._encode(flight)
+            if budget <= 0:
+                self._more_at = now
+                return
+
+    def acknowledge(self, ack: Ack, now: float) -> Settled | None:
+        """Take an ack and return what it settled for good.
+
+        Raises:
+            RemoteProtocolError: It names what was never sent.
+        """
+        if ack.received > self._last_sequence:
+            raise RemoteProtocolError(CloseCode.BAD_ACK, f"ack of frame {ack.received}, {self._last_sequence} sent")
+        if ack.window is not None:
+            self.window = ack.window
+        self._note_received(ack.received, now)
+        if ack.settled <= self._settled:
+            return None
+        self._settled = ack.settled
+        exceptions: Exceptions = {}
+        for sequence, index, verdict in ack.exceptions:
+            exceptions.setdefault(sequence, []).append((index, verdict))
+        items: list[Item] = []
+        verdicts: list[Verdict] = []
+        while self._flights and self._flights[0].sequence <= ack.settled:
+            flight = self._flights.popleft()
+            self.in_flight_items -= flight.count
+            self.in_flight_weight -= flight.weight
+            if flight.sequence not in exceptions:
+                self._outbox.applied(flight.entries)
+                items.extend(flight.items)
+                verdicts.extend(repeat(APPLIED, len(flight.items)))
+            else:
+                self._settle_singly(flight, exceptions[flight.sequence], items, verdicts, now)
+        return Settled(items, verdicts) if items else None
+
+    def missing(self, received: int, now: float) -> None:
+        """Take the peer's word that the frame after ``received`` is missing: send again from there."""
+        self._note_received(min(received, self._last_sequence), now)
+        if self._flights and received < self._last_sequence:
+            self._resend_from = received + 1
+
+    def next_timer(self) -> float | None:
+        """Return when ``handle_timer`` wants to be called, or None."""
+        linger_until = self._linger_until if self._room() else None  # a closed window opens with an ack, not in time
+        times = (self._more_at, linger_until, self._retry_at, self._outbox.next_wake())
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due.
+
+        Raises:
+            RemoteProtocolError: The peer does not receive, however often it is sent.
+        """
+        self._outbox.wake(now)
+        if self._retry_at is not None and now >= self._retry_at:
+            if not self._settings.redelivery.allows(self._retries):
+                raise RemoteProtocolError(CloseCode.NOT_DELIVERED, f"frame {self._received + 1} was never received")
+            self._retries += 1
+            self._resend_from = -1
+            self._arm_retry(now)
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold; called by tests."""
+        assert self.in_flight_items == sum(flight.count for flight in self._flights)
+        assert self.in_flight_weight == sum(flight.weight for flight in self._flights)
+        assert [flight.sequence for flight in self._flights] == list(range(self._settled + 1, self._last_sequence + 1))
+        for flight in self._flights:
+            assert [entry.sent for entry in flight.entries] == list(flight.items)
+
+    def _next_flight(self, now: float) -> Flight | None:
+        if not self._room():
+            return None
+        if self._chunks:
+            chunk = self._chunks.popleft()
+            return self._flight([], [], ITEM_OVERHEAD_BYTES * len(chunk.entries), chunk)
+        if not self._may_take(now):
+            return None
+        room = max(0, self.window.weight - self.in_flight_weight)
+        entries = self._outbox.take(
+            min(self._settings.max_batch_items, MAX_BATCH_ITEMS, self.window.items - self.in_flight_items),
+            min(self._settings.max_batch_bytes, room),
+        )
+        self._linger_until = None
+        items = [entry.sent for entry in entries if entry.sent is not None]
+        weight = sum([len(item.body) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
+        return self._flight(items, entries, weight, None)
+
+    def _flight(self, items: Sequence[Item], entries: Sequence[Entry], weight: int, chunk: Chunk | None) -> Flight:
+        self._last_sequence += 1
+        return Flight(self._last_sequence, items, entries, weight, chunk)
+
+    def _room(self) -> bool:
+        """Return whether the window takes anything more. One item may overdraw its bytes, never its items."""
+        return self.in_flight_items < self.window.items and self.in_flight_weight < self.window.weight
+
+    def _may_take(self, now: float) -> bool:
+        """Return whether a batch may go now; where it must linger, remember until when."""
+        outbox = self._outbox
+        if not outbox.queued_items or self.draining:
+            return False
+        if not self._flights or outbox.queued_bytes >= self._settings.batch_bytes or outbox.depth(Lane.LEASE):
+            return True
+        if self._linger_until is None:
+            self._linger_until = now + self._settings.linger_s
+        return now >= self._linger_until
+
+    def _resends(self, now: float) -> Iterator[Payload]:
+        first = self._resend_from
+        if first is None:
+            return
+        self._resend_from = None
+        probe = first < 0
+        for flight in self._flights:
+            if flight.sequence > self._received and flight.sequence >= first:
+                yield self._encode(flight)
+                if probe:
+                    return
+        if not probe:
+            self._arm_retry(now)
+
+    def _encode(self, flight: Flight) -> Payload:
+        if flight.chunk is None:
+            return FrameType.BATCH, encode_batch(flight.sequence, self._settled, flight.items)
+        chunk = flight.chunk
+        return FrameType.INVENTORY, encode_inventory(flight.sequence, self._settled, chunk.entries, last=chunk.last)
+
+    def _note_received(self, received: int, now: float) -> None:
+        if received > self._received:
+            self._received = received
+            self._retries = 0
+            if received < self._last_sequence:
+                self._arm_retry(now)
+        if self._received >= self._last_sequence:
+            self._retry_at = None
+
+    def _arm_retry(self, now: float) -> None:
+        policy = self._settings.redelivery
+        self._retry_at = now + policy.timeout_s + policy.delay_s(self._retries, self._rng)
+
+    def _settle_singly(
+        self,
+        flight: Flight,
+        exceptions: Sequence[tuple[int, Verdict]],
+        items: list[Item],
+        verdicts: list[Verdict],
+        now: float,
+    ) -> None:
+        answers = [APPLIED] * len(flight.items)
+        for index, verdict in exceptions:
+            if index >= len(answers):
+                raise RemoteProtocolError(CloseCode.BAD_ACK, f"verdict on item {index} of {len(answers)}")
+            answers[index] = verdict
+        for entry, item, verdict in zip(flight.entries, flight.items, answers, strict=True):
+            if verdict.outcome is Outcome.LATER:
+                self._outbox.defer(entry, now + self._settings.later.delay_s(entry.attempts, self._rng))
+            else:
+                self._outbox.applied((entry,))
+                items.append(item)
+                verdicts.append(verdict)

@@ -1,0 +1,53 @@
+"""Settings of a link; both ends have their own, and what must agree is exchanged in the handshake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.backoff import LATER, STANDARD, RetryPolicy
+from protocol.compression import Codec
+from protocol.payloads import Grant
+
+MAX_WINDOW_ITEMS = 4096
+"""More cannot be granted: an ack that rejects a whole window must fit a frame."""
+
+DEFAULT_WINDOW = Grant(items=MAX_WINDOW_ITEMS, weight=1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How a link batches, compresses and waits.
+
+    Attributes:
+        linger_s: While a batch is in flight, how long the next waits to fill up, seconds.
+        batch_bytes: A batch of this weight goes without waiting.
+        max_batch_bytes: No batch weighs more, a single larger item aside.
+        max_batch_items: No batch holds more items; at most ``MAX_BATCH_ITEMS``.
+        codec: Compression of what this side sends, if the peer reads it.
+        compress_above_bytes: Shorter payloads go uncompressed.
+        compression_level: zstd's level.
+        window: What this side lets the peer have unsettled.
+        burst_bytes: One ``data_to_send`` returns about this much; the rest comes with the next call.
+        handshake_s: The handshake takes no longer, seconds.
+        dead_s: A peer silent for so long is dead, seconds.
+        keepalive_s: Silence after which to ping, seconds; on the edge, the welcome's value replaces it.
+        redelivery: When to send again what was not received, and when to give up.
+        later: When to send again what the peer wants later.
+        max_inventory: An inventory of more entries closes the session.
+    """
+
+    linger_s: float = 0.020
+    batch_bytes: int = 32 * 1024
+    max_batch_bytes: int = 128 * 1024
+    max_batch_items: int = 512
+    codec: Codec = Codec.ZSTD
+    compress_above_bytes: int = 1024
+    compression_level: int = 1
+    window: Grant = DEFAULT_WINDOW
+    burst_bytes: int = 256 * 1024
+    handshake_s: float = 10.0
+    dead_s: float = 15.0
+    keepalive_s: float = 10.0
+    redelivery: RetryPolicy = STANDARD
+    later: RetryPolicy = LATER
+    max_inventory: int = 200_000
