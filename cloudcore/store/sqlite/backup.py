@@ -45,8 +45,8 @@ def restore(source: Path, target: Path) -> None:
         UsageError: ``source`` is no sound backup, or ``target`` is in use or cannot be written.
     """
     lock = FileLock(target)
+    staged = Path(f"{target}.restoring")
     try:
-        staged = Path(f"{target}.restoring")
         _stage(source, staged)
         _set_aside(target)
         staged.replace(target)
@@ -54,6 +54,7 @@ def restore(source: Path, target: Path) -> None:
     except (_DRIVER.error, OSError) as exc:
         raise UsageError(f"cannot restore {target} from {source}: {exc}") from exc
     finally:
+        staged.unlink(missing_ok=True)
         lock.release()
 
 

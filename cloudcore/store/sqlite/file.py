@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -62,17 +63,8 @@ class StoreFile:
         self._next_id = 1
         self._lock = FileLock(path)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._connection = self._connect()
-            schema.migrate(self._connection, path)
-            self._check_integrity()
-        except OSError as exc:
-            self._lock.release()
-            raise UsageError(f"cannot open {path}: {exc.strerror}") from exc
-        except driver.error as exc:
-            self._lock.release()
-            raise UsageError(f"cannot open {path}: {exc}; if it is damaged, restore a backup") from exc
-        except UsageError:
+            self._connection = self._open()
+        except BaseException:
             self._lock.release()
             raise
 
@@ -109,15 +101,30 @@ class StoreFile:
         self._connection.close()
         self._lock.release()
 
-    def _connect(self) -> Connection:
-        connection = self._driver.connect(str(self._path))
+    def _open(self) -> Connection:
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with ExitStack() as undo:
+                connection = self._driver.connect(str(self._path))
+                undo.callback(connection.close)
+                self._configure(connection)
+                schema.migrate(connection, self._path)
+                self._check_integrity(connection)
+                undo.pop_all()
+        except OSError as exc:
+            raise UsageError(f"cannot open {self._path}: {exc.strerror}") from exc
+        except self._driver.error as exc:
+            raise UsageError(f"cannot open {self._path}: {exc}; if it is damaged, restore a backup") from exc
+        return connection
+
+    @staticmethod
+    def _configure(connection: Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        return connection
 
-    def _check_integrity(self) -> None:
-        ((verdict,),) = self._connection.execute("PRAGMA quick_check(1)")
+    def _check_integrity(self, connection: Connection) -> None:
+        ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise UsageError(f"{self._path} is damaged ({verdict}); restore a backup with `cloudcore restore`")
 
@@ -171,7 +178,8 @@ class StoreFile:
 
     def _recover(self, committed: Iterable[Record]) -> None:
         self._connection.close()
-        self._connection = self._connect()
+        self._connection = self._driver.connect(str(self._path))
+        self._configure(self._connection)
         # Moves the log into the file and syncs both: what is read from here on does not rest on unsynced pages.
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         on_disk = {record.key: record for record in self._read()}

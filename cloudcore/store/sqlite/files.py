@@ -15,10 +15,13 @@ def copy_database(connection: Connection, target: Path) -> None:
     """Write the committed state behind ``connection`` to ``target``, whole and synced, or leave ``target`` alone."""
     partial = Path(f"{target}.partial")
     partial.unlink(missing_ok=True)
-    connection.execute("VACUUM INTO ?", (str(partial),))
-    partial.chmod(0o600)
-    sync(partial)
-    partial.replace(target)
+    try:
+        connection.execute("VACUUM INTO ?", (str(partial),))
+        partial.chmod(0o600)
+        sync(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     sync(target.parent)
 
 
