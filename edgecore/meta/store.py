@@ -32,6 +32,7 @@ from edgecore.meta.engine import (
 )
 from edgecore.meta.slice import Slice
 from edgecore.meta.upstream import NODE_STATUS, POD_FINISHED, POD_STATUS, Owed, Upstream
+from protocol.digest import Digest
 from protocol.errors import AiokubeedgeError, LocalProtocolError, UsageError
 from protocol.messages import LATER, InventoryEntry, Item, Outcome, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
@@ -75,11 +76,12 @@ class MetaStore:
 
     def _take(self, snapshot: Snapshot) -> None:
         facts = snapshot.facts
-        self._epoch = int(facts.get("epoch", "0"))
+        self._epoch = self._epoch_seen = int(facts.get("epoch", "0"))
         self._incarnation = facts.get("incarnation", "")
         self._line = int(facts.get("line", "0"))
         self._complete = facts.get("complete", "") == "yes"
         self._slice = Slice(snapshot.objects)
+        self._digest = Digest(self._incarnation, self.inventory())
         self._settled = OrderedDict((row.id, row) for row in snapshot.settled)
 
     # Reads: Desired
@@ -105,13 +107,18 @@ class MetaStore:
 
     @property
     def epoch(self) -> int:
-        """The newest session epoch on disk; 0 before the first session."""
-        return self._epoch
+        """The newest session epoch this node knows of; 0 before the first session."""
+        return max(self._epoch, self._epoch_seen)
 
     @property
     def incarnation(self) -> str:
         """The cloud store's incarnation that the held versions belong to; empty before the first session."""
         return self._incarnation
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of what is held (:mod:`protocol.digest`)."""
+        return self._digest.value
 
     @property
     def count(self) -> int:
@@ -145,6 +152,7 @@ class MetaStore:
         async with self._applying:
             if epoch <= self._epoch:
                 raise StaleEpoch(f"epoch {epoch} is not newer than {self._epoch}")
+            self._epoch_seen = epoch  # known even where the disk does not take it
             new_line = incarnation != self._incarnation
             line = self._line + 1 if new_line else self._line
             changes: list[Change] = [FactRow("epoch", str(epoch))]
@@ -155,6 +163,8 @@ class MetaStore:
                 changes.append(FactRow("complete", "yes"))
             await self._commit(changes)
             self._epoch, self._incarnation, self._line = epoch, incarnation, line
+            if new_line:
+                self._digest = Digest(incarnation, self.inventory())
             self._put_off.clear()
             if equal:
                 self._now_complete()
@@ -198,11 +208,13 @@ class MetaStore:
         """Take a committed batch into memory and tell the subscribers."""
         applied = []
         for key, row in batch.overlay.items():
-            before = self._slice.get(key)
-            if row is None:
+            before, old = self._slice.get(key), self._slice.row(key)
+            if old is not None:
+                self._digest.remove(self._entry(old))
                 self._slice.drop(key)
-            else:
+            if row is not None:
                 self._slice.put(row)
+                self._digest.add(self._entry(row))
             if row is not None or before is not None:
                 applied.append(Applied(key, self._slice.get(key), before))
         self._settled.update(batch.settled)
@@ -261,6 +273,10 @@ class MetaStore:
     def on_owed(self, listener: Callable[[Sequence[Owed]], None] | None) -> None:
         """Call ``listener`` on the loop with each report or event once it is on disk (or can only be in memory)."""
         self._on_owed = listener
+
+    def restate(self) -> None:
+        """Owe every remembered report again, acknowledged or not; in memory only, the disk need not know."""
+        self._upstream.owe_everything()
 
     def acknowledged(self, key: ObjectKey, generation: int, verdict: Verdict) -> None:
         """Take the cloud's verdict on one generation of a report; a newer generation stays owed.
@@ -331,9 +347,9 @@ class MetaStore:
         if snapshot.rebuilt:
             await self._engine.commit(self._everything())
         else:
-            before, epoch = self._slice, self._epoch
+            before, seen = self._slice, self.epoch
             self._take(snapshot)
-            self._epoch = max(epoch, self._epoch)
+            self._epoch_seen = max(seen, self._epoch)
             self._tell_difference(before)
         self._stale = False
 

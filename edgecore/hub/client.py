@@ -1,0 +1,204 @@
+"""Keeps one session with the cloud going for as long as the agent runs.
+
+One task, :meth:`HubClient.run`, dials, runs a session, and waits: with full jitter after a failure, no sooner than
+the cloud asked when it asked, and minutes when the cloud refuses this node for good (it was deleted, its certificate
+superseded, another instance lives under its name). The pods do not depend on any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from edgecore.hub.session import Ending, Introduction, Session
+from edgecore.meta.store import MetaStore
+from protocol.backoff import RECONNECT, Backoff, RetryPolicy
+from protocol.errors import AiokubeedgeError, RemoteProtocolError
+from protocol.frames import CloseCode
+from protocol.heartbeat import Load
+from protocol.messages import Welcome
+from protocol.settings import LinkSettings
+from protocol.transports.base import Connection
+
+log = structlog.get_logger("edgecore.hub")
+
+Dial = Callable[[], Awaitable[Connection]]
+"""Opens a connection to the hub. Raises ConnectionClosed, HandshakeRefused or OSError where it cannot."""
+
+REFUSED = RetryPolicy(max_retries=None, initial_delay_s=240.0, max_delay_s=900.0)
+"""A node that was refused for good looks again every few minutes: somebody may have put it right."""
+REFUSED_AT_LEAST_S = 60.0
+
+RESTATE_AFTER_S = 30.0
+"""Away for longer, the node may have been given up: it then states all its reports again."""
+
+REFUSALS = {
+    CloseCode.UNAUTHORIZED: "the cloud does not accept this node's certificate: join again",
+    CloseCode.UNKNOWN_NODE: "this node was deleted in the cloud, or never joined it: join again, or stop the agent",
+    CloseCode.OTHER_INSTANCE: "another device lives under this node's name: join one of them under another name",
+    CloseCode.REVOKED: "this node's certificate was superseded by a later join: stop this agent, or join again",
+    CloseCode.UNKNOWN_VERSION: "the cloud speaks another protocol version: upgrade the agent or the cloud",
+}
+"""Close codes that trying again soon cannot mend, and what a person can do."""
+
+
+class Phase(enum.StrEnum):
+    """Where the way to the cloud stands."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    OFFLINE = "offline"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """The way to the cloud, for people.
+
+    Attributes:
+        phase: Where it stands.
+        reason: Why, where there is something to say.
+        address: The hub's address while connected.
+        code: The close code behind ``offline`` and ``refused``.
+        retry_in_s: When the next attempt is made, seconds from this state's beginning.
+    """
+
+    phase: Phase
+    reason: str = ""
+    address: str = ""
+    code: int = 0
+    retry_in_s: float = 0.0
+
+
+class HubClient:
+    """Dials the hub again and again.
+
+    Args:
+        dial: Opens a connection.
+        store: The meta store.
+        introduction: Who this node is.
+        load: Returns how busy the node is.
+        rng: Source of jitter.
+        settings: The link's settings.
+        on_state: Told whenever the link's state changes.
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        store: MetaStore,
+        introduction: Introduction,
+        *,
+        load: Callable[[], Load],
+        rng: Random,
+        settings: LinkSettings | None = None,
+        on_state: Callable[[LinkState], None] = lambda _: None,
+    ) -> None:
+        self._dial = dial
+        self._store = store
+        self._introduction = introduction
+        self._load = load
+        self._rng = rng
+        self._settings = settings
+        self._tell = on_state
+        self._session: Session | None = None
+        self._leaving = asyncio.Event()
+        self._backoff = Backoff(RECONNECT, rng)
+        self._refused = Backoff(REFUSED, rng)
+        self._connected_at: float | None = None
+        self._last_seen: float | None = None
+        self.state = LinkState(Phase.OFFLINE, "not dialled yet")
+
+    async def run(self) -> None:
+        """Keep a session going until :meth:`leave`."""
+        while not self._leaving.is_set():
+            ending = await self._attempt()
+            if self._leaving.is_set():
+                break
+            delay_s = self._plan(ending)
+            await self._pause(delay_s)
+        self._set_state(LinkState(Phase.STOPPED, "the agent stopped"))
+
+    def leave(self, reason: str = "the agent stops") -> None:
+        """Say goodbye to the cloud and end :meth:`run`."""
+        self._leaving.set()
+        if self._session is not None:
+            self._session.leave(reason)
+
+    async def _attempt(self) -> Ending:
+        """Dial once and run the session, if one comes about."""
+        self._set_state(LinkState(Phase.CONNECTING))
+        try:
+            async with asyncio.timeout(RECONNECT.timeout_s * 2):
+                connection = await self._dial()
+        except RemoteProtocolError as error:
+            return Ending(error.code, error.reason, 0.0, opened=False)
+        except (AiokubeedgeError, OSError) as error:  # TimeoutError and ssl's errors are OSErrors
+            return Ending(CloseCode.ABNORMAL, str(error) or type(error).__name__, 0.0, opened=False)
+        if self._leaving.is_set():
+            await connection.close(CloseCode.GOING_AWAY, "the agent stops")
+            return Ending(CloseCode.GOING_AWAY, "the agent stops", 0.0, opened=False)
+        return await self._hold(connection)
+
+    async def _hold(self, connection: Connection) -> Ending:
+        def opened(welcome: Welcome) -> None:
+            self._connected_at = asyncio.get_running_loop().time()
+            self._refused.reset()
+            self._set_state(LinkState(Phase.CONNECTED, address=connection.peer_address))
+            log.info("connected", peer=connection.peer_address, epoch=welcome.epoch, resume=welcome.resume.name.lower())
+
+        now = asyncio.get_running_loop().time()
+        self._session = Session(
+            connection,
+            self._store,
+            self._introduction,
+            load=self._load,
+            rng=self._rng,
+            settings=self._settings,
+            restate=self._last_seen is None or now - self._last_seen > RESTATE_AFTER_S,
+            on_open=opened,
+        )
+        try:
+            ending = await self._session.run()
+        finally:
+            self._session = None
+        if ending.opened:
+            self._last_seen = asyncio.get_running_loop().time()
+        return ending
+
+    def _plan(self, ending: Ending) -> float:
+        """Return how long to wait after ``ending``, seconds, and say so."""
+        if ending.code in REFUSALS:
+            advice = REFUSALS[CloseCode(ending.code)]
+            delay_s = self._refused.next_delay_s(at_least_s=max(REFUSED_AT_LEAST_S, ending.retry_after_s)) or 0.0
+            log.error("refused by the cloud, pods keep running", cause=ending.reason, advice=advice, code=ending.code)
+            self._set_state(LinkState(Phase.REFUSED, f"{ending.reason}: {advice}", "", ending.code, delay_s))
+            return delay_s
+        if self._was_stable():
+            self._backoff.reset()
+        delay_s = self._backoff.next_delay_s(at_least_s=ending.retry_after_s) or 0.0
+        log.warning("offline, pods keep running", cause=ending.reason, code=ending.code, retry_in_s=round(delay_s, 2))
+        self._set_state(LinkState(Phase.OFFLINE, ending.reason, "", ending.code, delay_s))
+        return delay_s
+
+    def _was_stable(self) -> bool:
+        """Tell whether the session lasted long enough to count as a success, and forget it."""
+        since, self._connected_at = self._connected_at, None
+        return since is not None and asyncio.get_running_loop().time() - since >= RECONNECT.max_delay_s
+
+    async def _pause(self, delay_s: float) -> None:
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._leaving.wait()
+        except TimeoutError:
+            return
+
+    def _set_state(self, state: LinkState) -> None:
+        self.state = state
+        self._tell(state)

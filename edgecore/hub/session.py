@@ -1,0 +1,314 @@
+"""One session with the cloud: moves frames, applies batches to the meta store, sends what is owed and heartbeats.
+
+Tasks, all in one group that ends with the session: *read* feeds the link; *write* drains it and arms its timer;
+*apply* is the only one that writes to the store, one commit for all batches that have gathered, and settles them
+after it; *beat* sends heartbeats. The link's window bounds what can gather for *apply*. While the disk takes no
+writes the session stays up: batches are answered ``later``, heartbeats and reports still go up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from edgecore.hub.owing import owe, take_verdicts
+from edgecore.meta.base import StorageUnavailable
+from edgecore.meta.store import MetaStore, StaleEpoch
+from edgecore.meta.upstream import Owed
+from protocol.errors import ConnectionClosed
+from protocol.events import Closed, Event, GoingAway, Received, Settled, WelcomeReceived
+from protocol.frames import CloseCode
+from protocol.heartbeat import HeartbeatEncoder, Load
+from protocol.link import Link, Side
+from protocol.messages import LATER, Hello, Resume, Verdict, Welcome
+from protocol.objects.keys import NodeName
+from protocol.settings import LinkSettings
+from protocol.transports.base import Connection
+
+log = structlog.get_logger("edgecore.hub")
+
+TRY_DISK_AGAIN_S = 5.0
+"""How often a session that could not make its epoch durable tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """Who this node says it is.
+
+    Attributes:
+        node: Its name.
+        instance: Its pinned instance id.
+        agent_version: For people.
+    """
+
+    node: NodeName
+    instance: str
+    agent_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended.
+
+    Attributes:
+        code: Why (:class:`protocol.frames.CloseCode`).
+        reason: One line for a person.
+        retry_after_s: Come back no sooner, seconds.
+        opened: Whether the cloud had accepted the node.
+    """
+
+    code: int
+    reason: str
+    retry_after_s: float
+    opened: bool
+
+
+class Session:
+    """Drives one edge link over one connection. Call :meth:`run` once.
+
+    Args:
+        connection: An open connection; the session closes it.
+        store: The meta store.
+        introduction: Who this node is.
+        load: Returns how busy the node is, for heartbeats.
+        rng: Source of the link's jitter.
+        settings: The link's settings.
+        restate: Owe every remembered report again: the cloud may have given this node up meanwhile.
+        on_open: Called once the cloud has accepted the node.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: MetaStore,
+        introduction: Introduction,
+        *,
+        load: Callable[[], Load],
+        rng: Random,
+        settings: LinkSettings | None = None,
+        restate: bool = False,
+        on_open: Callable[[Welcome], None] = lambda _: None,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._introduction = introduction
+        self._load = load
+        self._restate = restate
+        self._on_open = on_open
+        self._loop = asyncio.get_running_loop()
+        self._link = Link(Side.EDGE, settings or LinkSettings(), rng, now=self._loop.time())
+        self._welcome: Welcome | None = None
+        self._batches: deque[Received] = deque()
+        self._retry_after_s = 0.0
+        self._wake_write = asyncio.Event()
+        self._wake_apply = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._speaking = asyncio.Event()
+        self._going_away = False
+
+    @property
+    def rtt_s(self) -> float | None:
+        """The link's round-trip time, seconds; None until measured."""
+        return self._link.rtt_s
+
+    async def run(self) -> Ending:
+        """Run the session until either side, the network or :meth:`leave` ends it."""
+        self._link.start(self._hello(), self._now())
+        closed = Closed(CloseCode.ABNORMAL, "session cancelled")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                others = [
+                    tasks.create_task(self._read(), name="hub-read"),
+                    tasks.create_task(self._apply(), name="hub-apply"),
+                    tasks.create_task(self._beat(), name="hub-beat"),
+                ]
+                closed = await self._write()
+                for task in others:
+                    task.cancel()
+        finally:
+            self._store.on_owed(None)
+            # 1006 must not go on the wire (RFC 6455 §7.4.1); then nobody is there to read it anyway.
+            code = CloseCode.GOING_AWAY if closed.code == CloseCode.ABNORMAL else closed.code
+            await self._connection.close(code, closed.reason)
+        retry_after_s = max(self._retry_after_s, closed.retry_after_s)
+        return Ending(closed.code, closed.reason, retry_after_s, self._welcome is not None)
+
+    def leave(self, reason: str) -> None:
+        """Say goodbye to the cloud and end the session."""
+        self._link.close(CloseCode.GOING_AWAY, reason, self._now())
+        self._wake_write.set()
+
+    def _hello(self) -> Hello:
+        store, who = self._store, self._introduction
+        return Hello(
+            node=who.node,
+            instance=who.instance,
+            incarnation=store.incarnation,
+            epoch=store.epoch,
+            digest=store.digest,
+            count=store.count,
+            agent_version=who.agent_version,
+        )
+
+    def _now(self) -> float:
+        return self._loop.time()
+
+    # Moving frames
+
+    async def _read(self) -> None:
+        try:
+            while self._link.closed is None:
+                data = await self._connection.receive()
+                self._link.receive(data, self._now())
+                self._drain_events()
+                self._wake_write.set()
+        except ConnectionClosed as error:
+            self._link.connection_lost(error.code, error.reason)
+            self._wake_write.set()
+
+    async def _write(self) -> Closed:
+        while True:
+            self._wake_write.clear()
+            self._link.handle_timer(self._now())
+            try:
+                while frames := self._link.data_to_send(self._now()):
+                    await self._connection.send(frames)
+            except ConnectionClosed as error:
+                self._link.connection_lost(error.code, error.reason)
+            self._drain_events()
+            if self._link.closed is not None:
+                return self._link.closed
+            await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        due = self._link.next_timer()
+        alarm = None if due is None else self._loop.call_at(due, self._wake_write.set)
+        try:
+            await self._wake_write.wait()
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+    def _drain_events(self) -> None:
+        while (event := self._link.next_event()) is not None:
+            self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case WelcomeReceived(welcome):
+                self._welcome = welcome
+                self._on_open(welcome)
+                self._opened.set()
+                self._wake_apply.set()
+            case Received():
+                self._batches.append(event)
+                self._wake_apply.set()
+            case Settled():
+                take_verdicts(self._store, event)
+            case GoingAway(retry_after_s):
+                self._retry_after_s = retry_after_s
+                self._going_away = True
+                self._wake_apply.set()
+
+    # Applying
+
+    async def _apply(self) -> None:
+        await self._opened.wait()
+        assert self._welcome is not None
+        try:
+            await self._begin(self._welcome)
+            while True:
+                await self._wake_apply.wait()
+                self._wake_apply.clear()
+                await self._apply_gathered()
+                if self._going_away and not self._batches:
+                    self._close(CloseCode.NORMAL, "reconnecting, as the cloud asked")
+        except StaleEpoch as error:
+            self._close(CloseCode.STALE_EPOCH, str(error))
+
+    async def _begin(self, welcome: Welcome) -> None:
+        """Make the epoch durable, then send what the cloud asked for and what is owed to it."""
+        while not await self._epoch_durable(welcome):
+            self._may_speak()
+            await self._put_off(TRY_DISK_AGAIN_S)
+        self._may_speak()
+        self._owe(self._store.owed())
+        if welcome.resume is Resume.INVENTORY:
+            self._link.send_inventory(list(self._store.inventory()), self._now())
+        self._wake_write.set()
+
+    async def _epoch_durable(self, welcome: Welcome) -> bool:
+        equal = welcome.resume is Resume.EQUAL
+        try:
+            await self._store.begin_session(welcome.epoch, welcome.incarnation, equal=equal)
+        except StorageUnavailable:
+            return False
+        return True
+
+    def _may_speak(self) -> None:
+        """From here on the cloud hears of this node: not before its epoch was offered to the disk.
+
+        The cloud takes whoever comes with an older epoch than one it has heard from for a copy of this node.
+        """
+        if self._speaking.is_set():
+            return
+        self._speaking.set()
+        if self._restate:
+            self._store.restate()
+        self._store.on_owed(self._owe)
+        self._owe(self._store.owed())
+
+    async def _put_off(self, for_s: float) -> None:
+        """Answer ``later`` to whatever comes for ``for_s`` seconds."""
+        until = self._now() + for_s
+        while (left := until - self._now()) > 0:
+            while self._batches:
+                batch = self._batches.popleft()
+                self._settle(batch, [LATER] * len(batch.items))
+            self._wake_apply.clear()
+            alarm = self._loop.call_later(left, self._wake_apply.set)
+            await self._wake_apply.wait()
+            alarm.cancel()
+
+    async def _apply_gathered(self) -> None:
+        """Apply all batches that have gathered in one commit, then settle them."""
+        if not self._batches:
+            return
+        gathered = list(self._batches)
+        self._batches.clear()
+        items = [item for batch in gathered for item in batch.items]
+        verdicts = await self._store.apply(items, gathered[0].epoch)
+        at = 0
+        for batch in gathered:
+            self._settle(batch, verdicts[at : at + len(batch.items)])
+            at += len(batch.items)
+        if self._batches:
+            self._wake_apply.set()
+
+    def _settle(self, batch: Received, verdicts: Sequence[Verdict]) -> None:
+        self._link.settle(batch.batch, verdicts, self._now())
+        self._wake_write.set()
+
+    def _owe(self, rows: Sequence[Owed]) -> None:
+        owe(self._link, rows, self._now())
+        self._wake_write.set()
+
+    def _close(self, code: int, reason: str) -> None:
+        self._link.close(code, reason, self._now())
+        self._wake_write.set()
+
+    # Heartbeats
+
+    async def _beat(self) -> None:
+        await self._speaking.wait()
+        assert self._welcome is not None
+        encoder = HeartbeatEncoder()
+        while True:
+            self._link.send_volatile(encoder.encode(self._load()), self._now())
+            self._wake_write.set()
+            await asyncio.sleep(self._welcome.heartbeat_s)

@@ -1,0 +1,85 @@
+"""The daemon's settings as it uses them: plain and frozen, without the library that checked them.
+
+The command line resolves flags, environment and file (``edgecore.config``) and hands the result over as JSON in the
+environment variable :data:`RESOLVED`, then becomes the daemon by exec. They hold no secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from protocol.errors import UsageError
+from protocol.logs import Format
+
+RESOLVED: Final = "EDGECORE_RESOLVED_SETTINGS"
+
+RELOADABLE: Final = ("log_level", "log_format")
+"""What a SIGHUP takes over; everything else needs a restart, which leaves the pods running."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """Settings of the agent; ``edgecore.config.Settings`` documents each.
+
+    Attributes:
+        data_dir: The data folder.
+        stop_pods: End all pods when the agent is stopped.
+        max_pods: Pods at most.
+        hub: Hub addresses that replace those learnt at join; empty to use the learnt ones.
+        status_s: Seconds between node statuses while nothing changes.
+        reserved_memory_mib: Memory kept from pods, MiB.
+        log_level: Least severe level that is logged.
+        log_format: How logs are written.
+    """
+
+    data_dir: Path
+    stop_pods: bool = False
+    max_pods: int = 110
+    hub: tuple[str, ...] = ()
+    status_s: float = 300.0
+    reserved_memory_mib: int = 100
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Format = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What the command line hands to the daemon.
+
+    Attributes:
+        settings: The resolved settings.
+        flags: What was given as flags, to resolve again at SIGHUP.
+        file: The YAML file named with ``--config``; empty for the default one.
+    """
+
+    settings: AgentSettings
+    flags: Mapping[str, Any]
+    file: str
+
+
+def receive(environment: Mapping[str, str]) -> Handover:
+    """Return what the command line handed over.
+
+    Raises:
+        UsageError: The process was not started by the ``edgecore`` command.
+    """
+    try:
+        handed = json.loads(environment[RESOLVED])
+        return Handover(settings_from(handed["settings"]), handed["flags"], handed["file"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError("start the agent with `edgecore run`") from error
+
+
+def settings_from(values: Mapping[str, Any]) -> AgentSettings:
+    """Return settings from their JSON form.
+
+    Raises:
+        TypeError: A name is unknown or one is missing.
+        KeyError: The data folder is missing.
+    """
+    plain = {**values, "data_dir": Path(values["data_dir"]), "hub": tuple(values.get("hub", ()))}
+    return AgentSettings(**plain)
