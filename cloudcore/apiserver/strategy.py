@@ -101,7 +101,8 @@ def prepare_update(target: Target, body: Body, old: Body) -> None:
             body["status"] = old["status"]
         else:
             body.pop("status", None)
-    kind.prepare_update(body, old)
+    if not target.subresource:
+        kind.prepare_update(body, old)
 
 
 def count_generation(kind: Kind, body: Body, old: Body) -> None:

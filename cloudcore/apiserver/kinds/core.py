@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloudcore.apiserver.defaults.core import (
+    default_endpoints,
+    default_namespace,
+    default_node,
+    default_secret,
+    default_service,
+)
+from cloudcore.apiserver.defaults.pods import default_pod
+from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, Subresource, status_of
+from cloudcore.apiserver.validation.cluster import check_event, check_node, check_node_update
+from cloudcore.apiserver.validation.config import check_config_update, check_configmap, check_secret
+from cloudcore.apiserver.validation.pods import check_pod
+from cloudcore.apiserver.validation.podupdates import check_pod_update
+from cloudcore.apiserver.validation.services import check_service, check_service_update
 
 _SCHEMA: Final = "io.k8s.api.core.v1."
 _EVICTION: Final = Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",))
@@ -22,6 +36,9 @@ ROWS: Final = (
         fields={"status.phase": ""},
         status=True,
         name_rule="label",
+        defaults=default_namespace,
+        prepare_create=strategies.new_namespace,
+        prepare_update=strategies.changed_namespace,
     ),
     Kind(
         kind="Node",
@@ -33,6 +50,9 @@ ROWS: Final = (
         fields={"spec.unschedulable": "false"},
         status=True,
         status_at_create=True,
+        defaults=default_node,
+        validate=check_node,
+        validate_update=check_node_update,
     ),
     Kind(
         kind="Pod",
@@ -54,9 +74,29 @@ ROWS: Final = (
         status=True,
         generation=True,
         graceful=True,
+        defaults=default_pod,
+        prepare_create=strategies.new_pod,
+        validate=check_pod,
+        validate_update=check_pod_update,
     ),
-    Kind(kind="ConfigMap", plural="configmaps", schema=_SCHEMA + "ConfigMap", short_names=("cm",)),
-    Kind(kind="Secret", plural="secrets", schema=_SCHEMA + "Secret", fields={"type": ""}),
+    Kind(
+        kind="ConfigMap",
+        plural="configmaps",
+        schema=_SCHEMA + "ConfigMap",
+        short_names=("cm",),
+        validate=check_configmap,
+        validate_update=check_config_update,
+    ),
+    Kind(
+        kind="Secret",
+        plural="secrets",
+        schema=_SCHEMA + "Secret",
+        fields={"type": ""},
+        defaults=default_secret,
+        prepare_update=strategies.changed_secret,
+        validate=check_secret,
+        validate_update=check_config_update,
+    ),
     Kind(
         kind="Service",
         plural="services",
@@ -67,8 +107,20 @@ ROWS: Final = (
         fields={"spec.clusterIP": "", "spec.type": ""},
         status=True,
         name_rule="service",
+        defaults=default_service,
+        prepare_create=strategies.new_service,
+        prepare_update=strategies.changed_service,
+        validate=check_service,
+        validate_update=check_service_update,
     ),
-    Kind(kind="Endpoints", plural="endpoints", schema=_SCHEMA + "Endpoints", singular="endpoints", short_names=("ep",)),
+    Kind(
+        kind="Endpoints",
+        plural="endpoints",
+        schema=_SCHEMA + "Endpoints",
+        singular="endpoints",
+        short_names=("ep",),
+        defaults=default_endpoints,
+    ),
     Kind(
         kind="Event",
         plural="events",
@@ -87,6 +139,7 @@ ROWS: Final = (
             "source": "",
             "type": "",
         },
+        validate=check_event,
     ),
     Kind(kind="ServiceAccount", plural="serviceaccounts", schema=_SCHEMA + "ServiceAccount", short_names=("sa",)),
 )

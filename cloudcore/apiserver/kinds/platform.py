@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloudcore.apiserver.defaults.core import default_priority_class
 from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.validation.cluster import (
+    check_lease,
+    check_priority_class,
+    check_priority_class_update,
+    check_runtime_class,
+    check_runtime_class_update,
+)
 
 ROWS: Final = (
     Kind(
@@ -12,6 +20,7 @@ ROWS: Final = (
         plural="leases",
         group="coordination.k8s.io",
         schema="io.k8s.api.coordination.v1.Lease",
+        validate=check_lease,
     ),
     Kind(
         kind="RuntimeClass",
@@ -19,6 +28,8 @@ ROWS: Final = (
         group="node.k8s.io",
         schema="io.k8s.api.node.v1.RuntimeClass",
         namespaced=False,
+        validate=check_runtime_class,
+        validate_update=check_runtime_class_update,
     ),
     Kind(
         kind="PriorityClass",
@@ -27,5 +38,8 @@ ROWS: Final = (
         schema="io.k8s.api.scheduling.v1.PriorityClass",
         namespaced=False,
         short_names=("pc",),
+        defaults=default_priority_class,
+        validate=check_priority_class,
+        validate_update=check_priority_class_update,
     ),
 )

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.fields import forbidden, invalid, required, too_long
 from cloudcore.errors import Cause
 from protocol.objects.selectors import is_label_key, is_label_value
@@ -53,13 +52,13 @@ _NAME_RULES: Final = {
 }
 
 
-def check_metadata(kind: Kind, metadata: Mapping[str, Any]) -> list[Cause]:
+def check_metadata(name_rule: str, metadata: Mapping[str, Any]) -> list[Cause]:
     """Return what is wrong with an object's metadata."""
     name = metadata.get("name", "")
     if not name:
         causes = [required("metadata.name", "name or generateName is required")]
     else:
-        causes = check_name(kind.name_rule, "metadata.name", name)
+        causes = check_name(name_rule, "metadata.name", name)
     labels, annotations = metadata.get("labels"), metadata.get("annotations")
     if labels:
         causes += check_labels("metadata.labels", labels)
@@ -72,9 +71,9 @@ def check_metadata(kind: Kind, metadata: Mapping[str, Any]) -> list[Cause]:
     return causes
 
 
-def check_metadata_update(kind: Kind, metadata: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
+def check_metadata_update(name_rule: str, metadata: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
     """Return what is wrong with changed metadata."""
-    causes = check_metadata(kind, metadata)
+    causes = check_metadata(name_rule, metadata)
     if metadata.get("deletionTimestamp"):
         added = set(metadata.get("finalizers") or ()) - set(old.get("finalizers") or ())
         if added:

@@ -14,7 +14,7 @@ def check_create(kind: Kind, body: Body) -> None:
     Raises:
         Invalid: Fields are wrong; the causes name them.
     """
-    causes = [*check_metadata(kind, body["metadata"]), *kind.validate(body)]
+    causes = [*check_metadata(kind.name_rule, body["metadata"]), *kind.validate(body)]
     if causes:
         raise failures.invalid(kind, body["metadata"].get("name", ""), causes)
 
@@ -27,7 +27,7 @@ def check_update(kind: Kind, body: Body, old: Body) -> None:
     """
     if body == old:
         return
-    causes = check_metadata_update(kind, body["metadata"], old["metadata"])
+    causes = check_metadata_update(kind.name_rule, body["metadata"], old["metadata"])
     causes += kind.validate_update(body, old)
     causes += kind.validate(body)
     if causes:

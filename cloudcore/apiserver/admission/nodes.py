@@ -1,0 +1,50 @@
+"""Admission: the annotations of a Node that carry its identity are set at join and by nobody else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloudcore.apiserver import failures
+from cloudcore.apiserver.admission.chain import Admission, Operation
+from protocol.objects.keys import Body
+
+INSTANCE_ID: Final = "edge.aiokubeedge.io/instance-id"
+CERTIFICATE: Final = "edge.aiokubeedge.io/certificate"
+_PROTECTED: Final = (INSTANCE_ID, CERTIFICATE)
+_TRUSTED_PREFIX: Final = "system:"
+_NODE_PREFIX: Final = "system:node:"
+
+
+class NodeIdentity:
+    """Keeps a node's pinned instance and certificate from being changed through the API."""
+
+    validating = False
+
+    def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
+        """Take part in creations and updates of nodes."""
+        return operation is not Operation.DELETE and resource == "nodes" and not subresource
+
+    async def admit(self, admission: Admission) -> None:
+        """Refuse a change of the protected annotations by anyone but the cloud's own parts.
+
+        A body that leaves them out keeps them: ``kubectl replace`` of a file must not unpin a node.
+
+        Raises:
+            Forbidden: The user may not set them.
+        """
+        user = admission.context.user
+        if user.startswith(_TRUSTED_PREFIX) and not user.startswith(_NODE_PREFIX):
+            return
+        before = _annotations(admission.old) if admission.old is not None else {}
+        wanted = _annotations(admission.body)
+        for name in _PROTECTED:
+            if name in before and name not in wanted:
+                admission.body["metadata"].setdefault("annotations", {})[name] = before[name]
+            elif wanted.get(name) != before.get(name):
+                target = admission.target
+                raise failures.forbidden(target.kind, target.name, f"annotation {name} is set when a node joins")
+
+
+def _annotations(node: Body) -> Body:
+    annotations: Body = node["metadata"].get("annotations") or {}
+    return annotations

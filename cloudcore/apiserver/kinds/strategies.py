@@ -1,0 +1,48 @@
+"""What kinds reset or keep on a write, beyond the rules common to all.
+
+Source: Kubernetes ``registry/*/strategy.go``: PrepareForCreate and PrepareForUpdate.
+"""
+
+from __future__ import annotations
+
+from protocol.objects.keys import Body
+from protocol.objects.qos import qos_class
+
+NAMESPACE_FINALIZER = "kubernetes"
+
+
+def new_pod(body: Body) -> None:
+    """Start a Pod as Pending, with its QoS class."""
+    body["status"] = {"phase": "Pending", "qosClass": qos_class(body)}
+
+
+def new_namespace(body: Body) -> None:
+    """Start a Namespace as Active, held by the namespace controller's finalizer."""
+    body["spec"] = {"finalizers": [NAMESPACE_FINALIZER]}
+    body["status"] = {"phase": "Active"}
+
+
+def changed_namespace(body: Body, old: Body) -> None:
+    """Keep a Namespace's own finalizers: only the ``finalize`` subresource changes them."""
+    body["spec"] = old.get("spec") or {}
+
+
+def new_service(body: Body) -> None:
+    """Start a Service without a load balancer."""
+    body["status"] = {"loadBalancer": {}}
+
+
+def changed_service(body: Body, old: Body) -> None:
+    """Keep a Service's address where the client left it out."""
+    spec, before = body.get("spec") or {}, old.get("spec") or {}
+    if spec.get("type") == "ExternalName":
+        return
+    for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if not spec.get(name) and before.get(name):
+            spec[name] = before[name]
+
+
+def changed_secret(body: Body, old: Body) -> None:
+    """Keep a Secret's type where the client left it out."""
+    if not body.get("type"):
+        body["type"] = old.get("type", "Opaque")
