@@ -42,6 +42,7 @@ class Stimulus(enum.Enum):
     START = "the pod wants a new instance"
     STARTED = "the runtime has started it"
     REFUSED = "the runtime could not start it"
+    FELL_BACK = "the runtime could not start it, and an earlier instance is the newest there is"
     STOP = "the pod wants it to end"
     EXITED = "it has ended"
 
@@ -51,6 +52,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Stimulus], Phase]] = MappingProxyType(
         (Phase.WAITING, Stimulus.START): Phase.CREATING,
         (Phase.CREATING, Stimulus.STARTED): Phase.RUNNING,
         (Phase.CREATING, Stimulus.REFUSED): Phase.WAITING,
+        (Phase.CREATING, Stimulus.FELL_BACK): Phase.EXITED,
         # The exit may be heard before the answer to the start.
         (Phase.CREATING, Stimulus.EXITED): Phase.EXITED,
         (Phase.RUNNING, Stimulus.STOP): Phase.STOPPING,
@@ -167,7 +169,11 @@ class Container:
 
     def refuse(self, waiting: Waiting, now: float) -> None:
         """Note that the runtime made no instance; the number is used again."""
-        self.move(Stimulus.REFUSED)
+        if self.previous is None:
+            self.move(Stimulus.REFUSED)
+        else:
+            self.move(Stimulus.FELL_BACK)
+            self.current, self.previous = self.previous, None
         self.attempt -= 1
         self.waiting = waiting
         self.not_before = now + min(BACKOFF_BASE_S * 2**self.failures, BACKOFF_MAX_S)

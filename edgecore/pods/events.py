@@ -22,6 +22,23 @@ class Now:
     wall: float
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an agent writes down of a pod for the one after it.
+
+    Attributes:
+        namespace: The pod's namespace.
+        name: Its name.
+        grace_s: How long it may take to stop.
+        status: Its last status.
+    """
+
+    namespace: str
+    name: str
+    grace_s: float
+    status: Body
+
+
 # --- events: what has happened ------------------------------------------------------------------------------------
 
 
@@ -32,13 +49,13 @@ class Booted:
     Attributes:
         pods: What the store holds.
         found: Every instance the runtimes know.
-        statuses: The last status recorded of each pod, by uid.
+        remembered: What was written down of each pod, by uid.
         complete: Whether the store is known to hold all that is wanted.
     """
 
     pods: Sequence[Body]
     found: Sequence[ContainerState]
-    statuses: Mapping[Uid, Body] = field(default_factory=dict)
+    remembered: Mapping[Uid, Remembered] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -170,10 +187,10 @@ class ClearPod:
 
 @dataclass(frozen=True, slots=True)
 class ReportStatus:
-    """Record and report the pod's status."""
+    """Write the pod's status down, then report it."""
 
     uid: Uid
-    status: Body
+    remembered: Remembered
 
 
 @dataclass(frozen=True, slots=True)

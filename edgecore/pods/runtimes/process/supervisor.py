@@ -15,7 +15,7 @@ Imports no more than it must (there is one of these per pod): ``_signal`` rather
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # builtin; typeshed has only ``signal``
 import fcntl
 import os
 import select

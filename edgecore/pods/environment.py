@@ -1,0 +1,113 @@
+"""A container's environment, command and user, from its spec. Pure. Rules: Kubernetes' core/v1 EnvVar, Container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgecore.pods.runtimes.base import StartRefused
+from edgecore.pods.sources import ReferenceMissing, Sources, entry
+from protocol.objects.keys import Body
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whom a container runs as; None leaves it to the runtime."""
+
+    user: int | None
+    group: int | None
+    groups: tuple[int, ...]
+
+
+def environment(pod: Body, container: Body, sources: Sources) -> dict[str, str]:
+    """Return the container's variables: those of ``envFrom``, then those of ``env``, later ones winning.
+
+    Raises:
+        ReferenceMissing: A ConfigMap, Secret or key it needs is not here.
+    """
+    metadata, spec = pod["metadata"], pod["spec"]
+    found = {"HOSTNAME": str(spec.get("hostname") or metadata["name"])}
+    for source in container.get("envFrom") or ():
+        found.update(_bulk(source, sources))
+    for variable in container.get("env") or ():
+        value = _value(variable, container["name"], sources, found)
+        if value is not None:
+            found[variable["name"]] = value
+    return found
+
+
+def _bulk(source: Body, sources: Sources) -> dict[str, str]:
+    prefix = source.get("prefix") or ""
+    for field, kind, read in (
+        ("configMapRef", "configmap", sources.config_map),
+        ("secretRef", "secret", sources.secret),
+    ):
+        reference = source.get(field)
+        if reference is None:
+            continue
+        entries = read(reference["name"])
+        if entries is None and not reference.get("optional"):
+            raise ReferenceMissing(f'{kind} "{reference["name"]}" not found')
+        named = {f"{prefix}{key}": _text(value) for key, value in (entries or {}).items()}
+        return {name: value for name, value in named.items() if name and "=" not in name and "\0" not in value}
+    return {}
+
+
+def _value(variable: Body, container: str, sources: Sources, before: Mapping[str, str]) -> str | None:
+    origin = variable.get("valueFrom")
+    if not origin:
+        return expand(variable.get("value") or "", before)
+    if "fieldRef" in origin:
+        return sources.field(origin["fieldRef"]["fieldPath"])
+    if "resourceFieldRef" in origin:
+        reference = origin["resourceFieldRef"]
+        wanted = reference.get("containerName") or container
+        return sources.resource(wanted, reference["resource"], str(reference.get("divisor") or "1"))
+    for field, kind, read in (
+        ("configMapKeyRef", "configmap", sources.config_map),
+        ("secretKeyRef", "secret", sources.secret),
+    ):
+        if field in origin:
+            reference = origin[field]
+            name, key = reference["name"], reference["key"]
+            value = entry(read(name), kind, name, key, optional=bool(reference.get("optional")))
+            return None if value is None else _text(value)
+    raise ReferenceMissing(f"variable {variable['name']} takes its value from an unsupported source")
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Replace ``$(NAME)`` by the variable's value; ``$$`` is a literal ``$``; an unknown name stays as it is."""
+
+    def replacement(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else variables.get(match[1], match[0])
+
+    return _REFERENCE.sub(replacement, text)
+
+
+def command(container: Body, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ``command`` followed by ``args``, expanded; empty when the container states no command."""
+    words = container.get("command") or ()
+    return tuple(expand(word, variables) for word in [*words, *(container.get("args") or ())]) if words else ()
+
+
+def user(pod: Body, container: Body) -> User:
+    """Return whom the container runs as; its own security context wins over the pod's.
+
+    Raises:
+        StartRefused: It must not run as root, and would.
+    """
+    shared = pod["spec"].get("securityContext") or {}
+    context = {**shared, **(container.get("securityContext") or {})}
+    if context.get("runAsNonRoot") and context.get("runAsUser", 0) == 0:
+        message = "container has runAsNonRoot and no runAsUser other than 0"
+        raise StartRefused("CreateContainerConfigError", message)
+    groups = [*(shared.get("supplementalGroups") or ())]
+    groups += [shared["fsGroup"]] if shared.get("fsGroup") is not None else []
+    return User(context.get("runAsUser"), context.get("runAsGroup"), tuple(groups))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

@@ -1,0 +1,241 @@
+"""The pods machine: events in, instructions out, for all pods of the node.
+
+Theory of operation. Pods are known by uid. A pod enters when the store holds it (``PodApplied``) or when a runtime
+still runs something of it (``Booted``); it leaves when its object is gone and nothing is left of it (``PodCleared``).
+Of several pods with one name, which a force-deletion or a quick re-creation makes, only the one that came first may
+run; the next waits until it has left. What a runtime runs and the store does not know is stopped and removed, but
+only once the store is known to be complete. The decisions about one pod are in :mod:`edgecore.pods.pod`, those about
+one container in :mod:`edgecore.pods.containers`, with the table of transitions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from edgecore.pods.events import (
+    Booted,
+    ContainerExited,
+    ContainerRefused,
+    ContainerStarted,
+    Event,
+    Instruction,
+    Now,
+    PodApplied,
+    PodCleared,
+    PodRemoved,
+    ReferencesChanged,
+    Remembered,
+    SliceCompleted,
+    VolumesFailed,
+    VolumesReady,
+)
+from edgecore.pods.pod import PodMachine
+from edgecore.pods.runtimes.base import ContainerState
+from protocol.errors import LocalProtocolError
+from protocol.objects.keys import Body, Uid
+
+_PodEvent = (
+    PodRemoved
+    | ReferencesChanged
+    | VolumesReady
+    | VolumesFailed
+    | ContainerStarted
+    | ContainerRefused
+    | ContainerExited
+)
+
+
+class PodsMachine:
+    """Decides what is to be done about every pod. Performs no I/O and reads no clock.
+
+    After any call the driver carries out the instructions returned, those about one pod in their order, and arms
+    one timer for :meth:`next_timer`.
+
+    Args:
+        host_ip: The node's address, for statuses.
+    """
+
+    def __init__(self, host_ip: str) -> None:
+        self._host_ip = host_ip
+        self._pods: dict[Uid, PodMachine] = {}
+        self._unclaimed: dict[Uid, list[ContainerState]] = {}
+        self._remembered: dict[Uid, Remembered] = {}
+
+    def handle(self, event: Event, now: Now) -> list[Instruction]:
+        """Take note of ``event`` and return what is to be done."""
+        match event:
+            case Booted():
+                return self._boot(event, now)
+            case PodApplied(pod):
+                return self._apply(pod, now)
+            case SliceCompleted():
+                return self._disown(now)
+            case PodCleared(uid):
+                return self._drop(uid, now)
+        known = self._pods.get(_uid_of(event))
+        if known is not None:
+            _tell(known, event, now)
+            return self._advance(known, now)
+        if isinstance(event, ContainerExited):
+            self._note_unclaimed(event.state)
+        return []
+
+    def next_timer(self) -> float | None:
+        """Return when to call :meth:`handle_timer`, on the monotonic clock, or None."""
+        times = [pod.next_timer() for pod in self._pods.values() if not self._blocked(pod)]
+        return min((at for at in times if at is not None), default=None)
+
+    def handle_timer(self, now: Now) -> list[Instruction]:
+        """Do what has become due."""
+        out: list[Instruction] = []
+        for pod in list(self._pods.values()):
+            at = pod.next_timer()
+            if at is not None and at <= now.monotonic:
+                out += self._advance(pod, now)
+        return out
+
+    def stop_all(self, now: Now) -> list[Instruction]:
+        """Begin to stop every pod and start none; what they are stays written down for the next agent."""
+        out: list[Instruction] = []
+        for pod in self._pods.values():
+            pod.halted = True
+            out += self._advance(pod, now)
+        return out
+
+    def get(self, uid: Uid) -> Body | None:
+        """Return the pod as it is wanted, or None where it is not known."""
+        pod = self._pods.get(uid)
+        return None if pod is None else pod.pod
+
+    def statuses(self) -> list[tuple[Body, Body]]:
+        """Return each pod with its status as last reported."""
+        return [(pod.pod, pod.status) for pod in self._pods.values()]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing may be running."""
+        return not any(pod.active for pod in self._pods.values())
+
+    def check_invariants(self) -> None:
+        """Raise :class:`LocalProtocolError` if this state should be impossible."""
+        running: dict[tuple[str, str], Uid] = {}
+        for uid, pod in self._pods.items():
+            pod.check_invariants()
+            if pod.uid != uid or uid in self._unclaimed:
+                raise LocalProtocolError(f"pod {uid} is kept twice")
+            if pod.active:
+                other = running.setdefault(_name(pod.pod), uid)
+                if other != uid:
+                    raise LocalProtocolError(f"pods {other} and {uid} of one name run at once")
+
+    # --- pods come and go -----------------------------------------------------------------------------------------
+
+    def _boot(self, event: Booted, now: Now) -> list[Instruction]:
+        found: dict[Uid, list[ContainerState]] = defaultdict(list)
+        for state in event.found:
+            found[state.id.pod].append(state)
+        self._remembered = dict(event.remembered)
+        self._unclaimed = dict(found)
+        wanted = {pod["metadata"]["uid"] for pod in event.pods}
+        # What is not wanted any more comes first, so that it stands before its successors.
+        out = self._disown(now, keep=wanted) if event.complete else []
+        for pod in event.pods:
+            out += self._apply(pod, now)
+        return out
+
+    def _apply(self, pod: Body, now: Now) -> list[Instruction]:
+        uid = Uid(pod["metadata"]["uid"])
+        known = self._pods.get(uid)
+        if known is not None:
+            known.apply(pod, now)
+            return self._advance(known, now)
+        remembered = self._remembered.pop(uid, None)
+        machine = PodMachine(pod, host_ip=self._host_ip, before=remembered.status if remembered else {}, now=now)
+        machine.adopt(self._unclaimed.pop(uid, []), now)
+        self._pods[uid] = machine
+        return self._advance(machine, now)
+
+    def _disown(self, now: Now, keep: Iterable[Uid] = ()) -> list[Instruction]:
+        """Take what runs without being wanted for removed pods."""
+        out: list[Instruction] = []
+        for uid in [uid for uid in {**self._unclaimed, **self._remembered} if uid not in keep]:
+            states = self._unclaimed.pop(uid, [])
+            orphan = _orphan(uid, states, self._remembered.pop(uid, None))
+            machine = PodMachine(orphan, host_ip=self._host_ip, before={}, now=now)
+            machine.adopt(states, now)
+            machine.removed = True
+            self._pods[uid] = machine
+            out += self._advance(machine, now)
+        return out
+
+    def _note_unclaimed(self, state: ContainerState) -> None:
+        states = self._unclaimed.get(state.id.pod)
+        if states is not None:
+            self._unclaimed[state.id.pod] = [state if other.id == state.id else other for other in states]
+
+    def _drop(self, uid: Uid, now: Now) -> list[Instruction]:
+        pod = self._pods.pop(uid, None)
+        if pod is None:
+            return []
+        out: list[Instruction] = []
+        for successor in list(self._pods.values()):
+            if _name(successor.pod) == _name(pod.pod):
+                out += self._advance(successor, now)
+        return out
+
+    def _advance(self, pod: PodMachine, now: Now) -> list[Instruction]:
+        return pod.advance(now, blocked=self._blocked(pod))
+
+    def _blocked(self, pod: PodMachine) -> bool:
+        """Tell whether a pod of the same name was there before and is not gone yet."""
+        for other in self._pods.values():
+            if other is pod:
+                return False
+            if _name(other.pod) == _name(pod.pod):
+                return True
+        return False
+
+
+def _name(pod: Body) -> tuple[str, str]:
+    return pod["metadata"].get("namespace", ""), pod["metadata"]["name"]
+
+
+def _tell(pod: PodMachine, event: _PodEvent, now: Now) -> None:
+    match event:
+        case PodRemoved():
+            pod.removed = True
+        case ReferencesChanged():
+            pod.references_changed()
+        case VolumesReady():
+            pod.volumes_ready()
+        case VolumesFailed(_, reason, message):
+            pod.volumes_failed(reason, message, now)
+        case ContainerStarted(state):
+            pod.started(state)
+            if state.exit is not None:
+                pod.exited(state, now)
+        case ContainerRefused(container, reason, message):
+            pod.refused(container, reason, message, now)
+        case ContainerExited(state):
+            pod.exited(state, now)
+
+
+def _uid_of(event: _PodEvent) -> Uid:
+    match event:
+        case ContainerRefused(container):
+            return container.pod
+        case ContainerStarted(state) | ContainerExited(state):
+            return state.id.pod
+        case _:
+            return event.uid
+
+
+def _orphan(uid: Uid, states: list[ContainerState], remembered: Remembered | None) -> Body:
+    """Return a stand-in for a pod whose object is gone."""
+    images = {state.id.name: state.image for state in states}
+    spec: Body = {"containers": [{"name": name, "image": image} for name, image in images.items()]}
+    if remembered is None:
+        return {"metadata": {"namespace": "", "name": f"orphan-{uid}", "uid": uid}, "spec": spec}
+    spec["terminationGracePeriodSeconds"] = remembered.grace_s
+    return {"metadata": {"namespace": remembered.namespace, "name": remembered.name, "uid": uid}, "spec": spec}

@@ -1,0 +1,393 @@
+"""One pod's part of the machine: brings its containers to where the pod's spec, and its end, want them.
+
+Level-based: every event only notes what is so; then :meth:`PodMachine.advance` compares what is with what is wanted
+and asks for the difference, once. So an event that comes late, twice or in another order changes nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Final
+
+from edgecore.pods import status as statuses
+from edgecore.pods.containers import Container, Kind, Phase, Stimulus, Waiting, containers_of
+from edgecore.pods.events import (
+    ClearPod,
+    Instruction,
+    Now,
+    PrepareVolumes,
+    RecordEvent,
+    ReleaseVolumes,
+    Remembered,
+    ReportFinished,
+    ReportStatus,
+    SignalContainer,
+    StartContainer,
+)
+from edgecore.pods.runtimes.base import ContainerId, ContainerState
+from protocol.errors import LocalProtocolError
+from protocol.objects.keys import Body, Uid
+from protocol.objects.times import parse_timestamp, timestamp
+
+SIGTERM: Final = 15
+SIGKILL: Final = 9
+DEFAULT_GRACE_S: Final = 30.0
+KILL_AGAIN_S: Final = 10.0
+"""A kill that shows no effect is repeated: the request may have been lost with a supervisor."""
+VOLUME_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Volumes(enum.Enum):
+    """How far the pod's volumes are."""
+
+    WANTED = "not asked for yet"
+    ASKED = "being prepared"
+    READY = "on disk"
+    FAILED = "not to be had now"
+    RELEASED = "taken off the disk"
+
+
+class PodMachine:
+    """The decisions about one pod. Performs no I/O and reads no clock.
+
+    Args:
+        pod: The Pod as the store holds it.
+        host_ip: The node's address.
+        before: The last recorded status, or empty.
+        now: The current moment.
+    """
+
+    def __init__(self, pod: Body, *, host_ip: str, before: Body, now: Now) -> None:
+        self.uid = Uid(pod["metadata"]["uid"])
+        self.pod = pod
+        self.containers: list[Container] = containers_of(pod)
+        self.removed = False
+        self.halted = False
+        self._host_ip = host_ip
+        self._status = before
+        # A report that was due when the agent died may be lost: each pod is reported once after each start.
+        self._reported = False
+        self._out: list[Instruction] = []
+        self._volumes = Volumes.WANTED
+        self._volumes_stale = False
+        self._volume_failures = 0
+        self._volumes_at = 0.0
+        self._stop_began: float | None = None
+        self._finished = False
+        self._clearing = False
+        self._verdict: statuses.Verdict | None = None
+        self._started_at = parse_timestamp(before["startTime"]) if "startTime" in before else now.wall
+        self._deadline: float | None = None
+        if before.get("phase") in statuses.TERMINAL:
+            self._verdict = statuses.Verdict(before["phase"], before.get("reason", ""), before.get("message", ""))
+        self._set_deadline(now)
+
+    # --- what has happened ----------------------------------------------------------------------------------------
+
+    def adopt(self, found: list[ContainerState], now: Now) -> None:
+        """Take over what the runtime knows of the pod; comes before anything else."""
+        for container in self.containers:
+            states = sorted((s for s in found if s.id.name == container.name), key=lambda state: state.id.attempt)
+            if states:
+                container.adopt(states, now.monotonic, now.wall)
+        named = {container.name for container in self.containers}
+        for state in found:
+            if state.id.name not in named and state.exit is None:
+                self._out.append(SignalContainer(state.id, SIGKILL))
+        for container in self.containers:
+            if container.restarts and container.not_before > now.monotonic:
+                container.waiting = self._crash_loop(container, container.not_before - now.monotonic)
+
+    def apply(self, pod: Body, now: Now) -> None:
+        """Note that the pod is now wanted as ``pod`` says."""
+        self.pod = pod
+        specs = {one["name"]: one for part in ("initContainers", "containers") for one in pod["spec"].get(part) or ()}
+        for container in self.containers:
+            container.image = specs.get(container.name, {}).get("image", container.image)
+        self._set_deadline(now)
+
+    def references_changed(self) -> None:
+        """Note that something the pod names has come, changed or gone."""
+        self._volumes_stale = True
+        self._volumes_at = 0.0
+        self._volume_failures = 0
+        for container in self.containers:
+            if container.waiting.reason == "CreateContainerConfigError":
+                container.not_before = 0.0
+
+    def volumes_ready(self) -> None:
+        """Note that the volumes are on disk."""
+        if self._volumes is Volumes.ASKED:
+            self._volumes = Volumes.READY
+            self._volume_failures = 0
+
+    def volumes_failed(self, reason: str, message: str, now: Now) -> None:
+        """Note that the volumes cannot be had now."""
+        self._record(True, reason, message)
+        if self._volumes is not Volumes.ASKED:
+            return  # They were being brought up to date; what runs goes on with what it has.
+        self._volumes = Volumes.FAILED
+        self._volumes_at = now.monotonic + VOLUME_RETRY_S[min(self._volume_failures, len(VOLUME_RETRY_S) - 1)]
+        self._volume_failures += 1
+
+    def started(self, state: ContainerState) -> None:
+        """Note that an instance runs (or has ended already)."""
+        container = self._current(state.id)
+        if container is None or container.phase is not Phase.CREATING:
+            return
+        container.move(Stimulus.STARTED)
+        container.current = state
+        container.failures = 0
+        self._record(False, "Started", f"Started container {container.name}", container.name)
+
+    def refused(self, instance: ContainerId, reason: str, message: str, now: Now) -> None:
+        """Note that an instance could not be started."""
+        container = self._current(instance)
+        if container is None or container.phase is not Phase.CREATING:
+            return
+        if container.waiting != Waiting(reason, message):
+            self._record(True, "Failed", f"Error: {message}", container.name)
+        container.refuse(Waiting(reason, message), now.monotonic)
+
+    def exited(self, state: ContainerState, now: Now) -> None:
+        """Note that an instance has ended."""
+        container = self._current(state.id)
+        if container is None or not container.active:
+            return
+        container.end(state, now.monotonic)
+        assert state.exit is not None
+        if container.restarts and self._wanted and container.not_before > now.monotonic:
+            delay = container.not_before - now.monotonic
+            container.waiting = self._crash_loop(container, delay)
+            message = f"Back-off restarting failed container {container.name} in pod {self._full_name}"
+            self._record(True, "BackOff", message, container.name)
+
+    # --- what is to be done ---------------------------------------------------------------------------------------
+
+    def advance(self, now: Now, *, blocked: bool = False) -> list[Instruction]:
+        """Return what is to be done now.
+
+        Args:
+            now: The current moment.
+            blocked: Whether another pod of the same name has still to go.
+        """
+        self._check_deadline(now)
+        self._settle()
+        if not self._wanted:
+            self._stop_all(now.monotonic)
+        elif not blocked:
+            self._prepare(now.monotonic)
+            if self._volumes is Volumes.READY:
+                self._run(now.monotonic)
+        self._kill_overdue(now.monotonic)
+        self._release()
+        self._report(now)
+        self._clear()
+        out, self._out = self._out, []
+        return out
+
+    def next_timer(self) -> float | None:
+        """Return the monotonic time at which :meth:`advance` has something to do, if nothing happens before."""
+        times = [container.kill_at for container in self.containers if container.kill_at is not None]
+        if self._wanted:
+            if self._volumes is Volumes.READY:
+                times += [container.not_before for container in self._eligible() if _startable(container)]
+            times += [self._deadline] if self._deadline is not None else []
+            times += [self._volumes_at] if self._volumes is Volumes.FAILED else []
+        return min(times, default=None)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the pod is marked for deletion."""
+        return "deletionTimestamp" in self.pod["metadata"]
+
+    @property
+    def status(self) -> Body:
+        """The status as last reported."""
+        return self._status
+
+    @property
+    def _wanted(self) -> bool:
+        return not (self.deleted or self.removed or self.halted) and self._verdict is None
+
+    @property
+    def _full_name(self) -> str:
+        metadata = self.pod["metadata"]
+        return f"{metadata['name']}_{metadata.get('namespace', '')}({self.uid})"
+
+    def _current(self, instance: ContainerId) -> Container | None:
+        return next((container for container in self.containers if container.id == instance), None)
+
+    def _crash_loop(self, container: Container, delay_s: float) -> Waiting:
+        pod = self._full_name
+        message = f"back-off {delay_s:.0f}s restarting failed container={container.name} pod={pod}"
+        return Waiting("CrashLoopBackOff", message)
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    def _prepare(self, now: float) -> None:
+        due = self._volumes is Volumes.WANTED or (self._volumes is Volumes.FAILED and now >= self._volumes_at)
+        if due or (self._volumes is Volumes.READY and self._volumes_stale):
+            # Volumes that are there already are brought up to date beside what runs.
+            if self._volumes is not Volumes.READY:
+                self._volumes = Volumes.ASKED
+            self._volumes_stale = False
+            self._out.append(PrepareVolumes(self.uid))
+
+    def _run(self, now: float) -> None:
+        for container in self._eligible():
+            self._keep(container, now)
+
+    def _eligible(self) -> Iterator[Container]:
+        """Yield the containers whose turn it is: each once those before it have done their part."""
+        working = any(c.kind is Kind.MAIN and c.attempt >= 0 for c in self.containers)
+        for container in self.containers:
+            yield container
+            if container.kind is Kind.INIT and not container.succeeded:
+                return
+            if container.kind is Kind.SIDECAR and container.phase is not Phase.RUNNING and not working:
+                return
+
+    def _keep(self, container: Container, now: float) -> None:
+        if container.phase is Phase.RUNNING and container.outdated and container.kind is not Kind.INIT:
+            message = f"Container {container.name} definition changed, will be restarted"
+            self._record(False, "Killing", message, container.name)
+            self._stop(container, now + self._grace_s)
+        if _startable(container) and now >= container.not_before:
+            self._out.append(StartContainer(container.begin()))
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    @property
+    def _grace_s(self) -> float:
+        stated = self.pod["metadata"].get("deletionGracePeriodSeconds") if self.deleted else None
+        if stated is None:
+            stated = self.pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
+        return max(float(stated), 0.0)
+
+    def _stop_all(self, now: float) -> None:
+        """Stop the work, then the sidecars, last started first; all within one grace period."""
+        if self._stop_began is None:
+            self._stop_began = now
+        deadline = self._stop_began + self._grace_s
+        others = [container for container in self.containers if container.kind is not Kind.SIDECAR]
+        for container in others:
+            self._stop(container, deadline)
+        if any(container.active for container in others):
+            return
+        for sidecar in reversed([container for container in self.containers if container.kind is Kind.SIDECAR]):
+            self._stop(sidecar, max(deadline, now + 2.0))
+            if sidecar.active:
+                return
+
+    def _stop(self, container: Container, kill_at: float) -> None:
+        if container.phase is Phase.RUNNING:
+            container.move(Stimulus.STOP)
+            container.kill_at = kill_at
+            if not container.outdated or not self._wanted:
+                self._record(False, "Killing", f"Stopping container {container.name}", container.name)
+            self._out.append(SignalContainer(container.id, SIGTERM))
+        elif container.phase is Phase.STOPPING and container.kill_at is not None:
+            container.kill_at = min(container.kill_at, kill_at)
+
+    def _kill_overdue(self, now: float) -> None:
+        for container in self.containers:
+            if container.kill_at is not None and now >= container.kill_at:
+                container.kill_at = now + KILL_AGAIN_S
+                self._out.append(SignalContainer(container.id, SIGKILL))
+
+    def _set_deadline(self, now: Now) -> None:
+        allowed = self.pod["spec"].get("activeDeadlineSeconds")
+        if allowed is not None:
+            self._deadline = now.monotonic + float(allowed) - max(now.wall - self._started_at, 0.0)
+
+    def _check_deadline(self, now: Now) -> None:
+        if self._wanted and self._deadline is not None and now.monotonic >= self._deadline:
+            message = "Pod was active on the node longer than the specified deadline"
+            self._verdict = statuses.Verdict(statuses.FAILED, "DeadlineExceeded", message)
+            self._record(False, "DeadlineExceeded", message)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """See whether the pod has come to its end."""
+        if self._verdict is None:
+            phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+            if phase in statuses.TERMINAL and not (self.deleted or self.removed):
+                self._verdict = statuses.Verdict(phase)
+                self._stop_began = None
+            elif (self.deleted or self.removed) and not self.active:
+                ended = [c for c in self.containers if c.kind is not Kind.SIDECAR]
+                phase = statuses.SUCCEEDED if all(c.succeeded for c in ended) else statuses.FAILED
+                self._verdict = statuses.Verdict(phase)
+
+    def _release(self) -> None:
+        if self._verdict is not None and not self.active and self._volumes is not Volumes.RELEASED:
+            self._volumes = Volumes.RELEASED
+            self._out.append(ReleaseVolumes(self.uid))
+
+    def _report(self, now: Now) -> None:
+        if self.removed:
+            return
+        if self._status.get("phase") not in statuses.TERMINAL:
+            self._compose(now)
+        if not self._reported:
+            self._reported = True
+            self._out.append(ReportStatus(self.uid, self._remembered()))
+        if self.deleted and not self.active and not self._finished:
+            self._finished = True
+            self._out.append(ReportFinished(self.uid))
+
+    def _remembered(self) -> Remembered:
+        metadata = self.pod["metadata"]
+        return Remembered(metadata.get("namespace", ""), metadata["name"], self._grace_s, self._status)
+
+    def _compose(self, now: Now) -> None:
+        verdict = self._verdict
+        if verdict is None or self.active:
+            # A pod that is on its way out has its final phase only once nothing runs any more.
+            phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+            running = statuses.RUNNING if phase in statuses.TERMINAL else phase
+            verdict = statuses.Verdict(running, verdict.reason, verdict.message) if verdict else statuses.Verdict(phase)
+        status = statuses.pod_status(
+            self.pod,
+            self.containers,
+            verdict,
+            volumes_ready=self._volumes is Volumes.READY,
+            host_ip=self._host_ip,
+            before=self._status,
+            at=timestamp(now.wall),
+        )
+        if status != self._status:
+            self._status = status
+            self._reported = False
+
+    def _clear(self) -> None:
+        if self.removed and not self.active and not self._clearing:
+            self._clearing = True
+            self._out.append(ClearPod(self.uid))
+
+    def _record(self, warning: bool, reason: str, message: str, container: str = "") -> None:
+        self._out.append(RecordEvent(self.uid, warning, reason, message, container))
+
+    @property
+    def active(self) -> bool:
+        """Whether anything may run."""
+        return any(container.active for container in self.containers)
+
+    def check_invariants(self) -> None:
+        """Raise :class:`LocalProtocolError` if this state should be impossible."""
+        for container in self.containers:
+            if container.phase in (Phase.RUNNING, Phase.STOPPING, Phase.EXITED) and container.current is None:
+                raise LocalProtocolError(f"{container.name} is {container.phase.name} without an instance")
+            if (container.kill_at is not None) != (container.phase is Phase.STOPPING):
+                raise LocalProtocolError(f"{container.name} is {container.phase.name} with kill_at {container.kill_at}")
+        if self._clearing and self.active:
+            raise LocalProtocolError(f"pod {self.uid} is cleared while it runs")
+        if self._volumes is Volumes.RELEASED and self.active:
+            raise LocalProtocolError(f"pod {self.uid} runs without its volumes")
+
+
+def _startable(container: Container) -> bool:
+    return container.phase is Phase.WAITING or container.restarts
