@@ -16,6 +16,8 @@ from protocol.objects.keys import Body
 
 DUPLICATE_INSTANCE: Final = "DuplicateInstance"
 """Condition of a Node that two instances claim to be."""
+MAX_EPOCH: Final = 1 << 62
+"""The wire carries 64-bit numbers; no honest edge gets anywhere near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def judge(identity: Identity, hello: Hello, node: Body | None, live: Live | None
     """
     if hello.node != identity.node:
         return Refusal(CloseCode.UNAUTHORIZED, f"the certificate is node {identity.node}'s, not {hello.node}'s")
+    if not 0 <= hello.epoch < MAX_EPOCH:
+        return Refusal(CloseCode.STALE_EPOCH, f"epoch {hello.epoch} is out of range")
     if node is None:
         return Refusal(CloseCode.UNKNOWN_NODE, f"there is no node {identity.node}: it was deleted; join again")
     pins = Pins.of(node)

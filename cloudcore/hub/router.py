@@ -11,7 +11,7 @@ first attached node needs it, and that one item is shared by every node that is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -21,7 +21,7 @@ import msgpack
 from cloudcore.hub.placements import NOBODY, Moved, Placement, Placements
 from cloudcore.store.base import Change, ChangeType, Record
 from protocol.digest import Digest
-from protocol.messages import InventoryEntry, Item, Op
+from protocol.messages import NO_DIGEST, InventoryEntry, Item, Op
 from protocol.objects.keys import NodeName, ObjectKey, Revision
 from protocol.objects.projections import NAMESPACE_RESOURCES, NODES, PODS, SLICE_RESOURCES, projection
 from protocol.objects.references import pod_references
@@ -42,10 +42,14 @@ class Router:
     """The slices of all nodes.
 
     Deliveries are made for attached nodes only; slices and digests are kept for all.
+
+    Args:
+        incarnation: The store's; versions and digests belong to it.
     """
 
-    def __init__(self) -> None:
-        self._records: dict[ObjectKey, Record] = {}
+    def __init__(self, incarnation: str) -> None:
+        self._incarnation = incarnation
+        self._records: dict[str, dict[ObjectKey, Record]] = {resource: {} for resource in SLICE_RESOURCES}
         self._placements = Placements()
         self._in_namespace: dict[str, set[ObjectKey]] = {}
         self._digests: dict[NodeName, Digest] = {}
@@ -62,11 +66,11 @@ class Router:
 
     def record(self, key: ObjectKey) -> Record | None:
         """Return the newest record of ``key`` that was observed."""
-        return self._records.get(key)
+        return self._records[key.resource].get(key)
 
-    def keys(self, resource: str) -> list[ObjectKey]:
-        """Return the keys of all observed objects of ``resource``."""
-        return [key for key in self._records if key.resource == resource]
+    def records(self, resource: str) -> Collection[Record]:
+        """Return the newest records of ``resource``."""
+        return self._records[resource].values()
 
     def node_of(self, pod: ObjectKey) -> NodeName | None:
         """Return the node that ``pod`` is bound to."""
@@ -74,7 +78,8 @@ class Router:
 
     def digest(self, node: NodeName) -> bytes:
         """Return the digest of the slice of ``node``."""
-        return self._digests.get(node, Digest()).value
+        digest = self._digests.get(node)
+        return digest.value if digest is not None else NO_DIGEST
 
     def contains(self, node: NodeName, key: ObjectKey) -> bool:
         """Tell whether ``node`` holds ``key``, or would hold it if it existed."""
@@ -90,20 +95,20 @@ class Router:
             *(self._in_namespace.get(namespace, ()) for namespace in namespaces),
         )
         for key in keys:
-            record = self._records.get(key)
+            record = self.record(key)
             if record is not None:
                 yield _entry(record)
 
     def item(self, key: ObjectKey) -> Item | None:
         """Return the put of the object's projection, encoded at most once per version; None if it is not there."""
-        record = self._records.get(key)
+        record = self.record(key)
         return None if record is None else self._put(record)
 
-    def replace(self, resource: str, records: Iterable[Record], revision: Revision) -> list[Delivery]:
+    def replace(self, resource: str, records: Collection[Record], revision: Revision) -> list[Delivery]:
         """Take over a complete list of ``resource`` as of ``revision``; what it lacks is gone."""
         deliveries: list[Delivery] = []
         listed = {record.key for record in records}
-        for key in [key for key in self.keys(resource) if key not in listed]:
+        for key in self._records[resource].keys() - listed:
             deliveries += self._removed(key, revision)
         for record in records:
             deliveries += self._changed(record)
@@ -124,16 +129,17 @@ class Router:
         """Raise AssertionError where the indexes or digests disagree with the slices they stand for."""
         self._placements.check_invariants()
         for node in {*self._digests, *self._attached}:
-            whole = Digest()
-            for entry in self.slice_of(node):
-                whole.add(entry)
+            whole = Digest(self._incarnation, self.slice_of(node))
             assert whole.value == self.digest(node), f"digest of {node}"
 
     def _changed(self, record: Record) -> list[Delivery]:
         key = record.key
-        before = self._records.get(key)
-        self._records[key] = record
-        if before is not None and (before.uid, before.content_revision) == (record.uid, record.content_revision):
+        before = self.record(key)
+        if before is not None and before.uid != record.uid:
+            # Its deletion was not seen (a list after a gap). The old uid still has to end on its own.
+            return self._removed(key, record.revision) + self._changed(record)
+        self._records[key.resource][key] = record
+        if before is not None and before.content_revision == record.content_revision:
             return []
         self._encoded.pop(key, None)
         if key.resource in NAMESPACE_RESOURCES:
@@ -160,12 +166,12 @@ class Router:
         return gained + self._lost(moved, record.revision)
 
     def _removed(self, key: ObjectKey, revision: Revision) -> list[Delivery]:
-        before = self._records.get(key)
+        before = self.record(key)
         if before is None:
             return []
         nodes = self._nodes_of(key)
         moved = self._placements.place(key, None) if key.resource == PODS else Moved()
-        del self._records[key]
+        del self._records[key.resource][key]
         self._encoded.pop(key, None)
         if key.resource in NAMESPACE_RESOURCES:
             self._leave_namespace(key)
@@ -206,22 +212,24 @@ class Router:
         self, objects: list[tuple[NodeName, ObjectKey]], namespaces: list[tuple[NodeName, str]]
     ) -> Iterator[tuple[NodeName, Record]]:
         for node, key in objects:
-            record = self._records.get(key)
+            record = self.record(key)
             if record is not None:
                 yield node, record
         for node, namespace in namespaces:
             for key in self._in_namespace.get(namespace, ()):
-                yield node, self._records[key]
+                yield node, self._records[key.resource][key]
 
     def _count(self, nodes: Collection[NodeName], before: Record | None, after: Record | None) -> None:
         """Take ``before`` out of, and ``after`` into, the digests of ``nodes``."""
         for node in nodes:
-            digest = self._digests.setdefault(node, Digest())
+            digest = self._digests.get(node)
+            if digest is None:
+                digest = self._digests[node] = Digest(self._incarnation)
             if before is not None:
                 digest.remove(_entry(before))
             if after is not None:
                 digest.add(_entry(after))
-            if not digest:
+            if not digest.count:
                 del self._digests[node]
 
     def _deliver_put(self, record: Record, nodes: Collection[NodeName]) -> list[Delivery]:

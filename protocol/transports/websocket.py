@@ -10,6 +10,7 @@ when it returns. A handshake that does not finish in time is dropped by the libr
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -124,9 +125,10 @@ async def connect(uri: str, *, tls: ssl.SSLContext | None = None, timeout_s: flo
 
 async def serve(
     handler: Handler,
-    host: str,
-    port: int,
+    host: str | None = None,
+    port: int | None = None,
     *,
+    sock: socket.socket | None = None,
     tls: ssl.SSLContext | None = None,
     handshake_timeout_s: float = 10.0,
     backlog: int = 4096,
@@ -137,6 +139,7 @@ async def serve(
         handler: Runs one connection; the connection is closed when it returns.
         host: Address to listen on.
         port: Port to listen on; 0 for a free one (see ``Server.sockets``).
+        sock: A bound socket, instead of ``host`` and ``port``.
         tls: The server's context; it decides whether a client certificate is required.
         handshake_timeout_s: How long a peer may take for TLS and the WebSocket handshake, seconds.
         backlog: Connections the kernel holds until they are accepted; a whole fleet may come back at once.
@@ -148,6 +151,7 @@ async def serve(
     async def run(websocket: ServerConnection) -> None:
         await handler(WebSocketConnection(websocket))
 
+    place: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
     return await _serve(
-        run, host, port, ssl=tls, open_timeout=handshake_timeout_s, backlog=backlog, server_header=None, **_options()
+        run, **place, ssl=tls, open_timeout=handshake_timeout_s, backlog=backlog, server_header=None, **_options()
     )

@@ -1,0 +1,29 @@
+"""Settings of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cloudcore.hub.pacing import PacingSettings
+from protocol.settings import LinkSettings
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """How the hub treats nodes.
+
+    Attributes:
+        link: Batching, windows and time limits of each session's link.
+        pacing: How nodes come back.
+        heartbeat_s: How often a node shows that it lives, seconds.
+        lease_duration_s: What a node's Lease says it is good for, whole seconds.
+        close_s: How long a session that ends may take to tell its peer, seconds.
+        drain_s: How long a drain waits for items under way to be settled, seconds.
+    """
+
+    link: LinkSettings = field(default_factory=LinkSettings)
+    pacing: PacingSettings = field(default_factory=PacingSettings)
+    heartbeat_s: float = 10.0
+    lease_duration_s: int = 40
+    close_s: float = 2.0
+    drain_s: float = 2.0
