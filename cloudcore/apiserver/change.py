@@ -53,10 +53,13 @@ class _Overtaken(Exception):
 async def _attempt(
     registry: Registry, target: Target, view: View, transform: Transform, context: Context, record: Record
 ) -> Record:
-    old = record.decode()
-    wanted = transform(view.read(old))
+    # Two copies, so that what is changed in place shares nothing with what it is compared with. A status is only
+    # replaced, so there one copy serves as both.
+    present = record.decode()
+    old = present if view.status_only else record.decode()
+    wanted = transform(view.read(present))
     _check_version(target, wanted, record)
-    body = view.write(old, wanted) if view.status_only else view.write(record.decode(), wanted)
+    body = view.write(present, wanted)
     if view.status_only:
         decode(registry.schemas, target.kind, body, context)
     else:

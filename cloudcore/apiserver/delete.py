@@ -17,7 +17,7 @@ from cloudcore.apiserver.get import stored
 from cloudcore.apiserver.list import ListOptions, list_objects
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.client import Propagation
-from cloudcore.errors import Conflict, NotFound
+from cloudcore.errors import BadRequest, Conflict, NotFound
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body, Revision, Uid
 from protocol.objects.times import parse_timestamp, timestamp
@@ -182,3 +182,28 @@ async def _write(registry: Registry, target: Target, record: Record, body: Body,
         return Deletion(record, False)
     written = await store.update(target.key, encode(body), expected=record.revision, expected_uid=record.uid)
     return Deletion(written, False)
+
+
+def read_options(body: Body) -> DeleteOptions:
+    """Read a ``DeleteOptions`` body.
+
+    Raises:
+        BadRequest: A field has the wrong type or value.
+    """
+    conditions = body.get("preconditions") or {}
+    grace_s, propagation = body.get("gracePeriodSeconds"), body.get("propagationPolicy")
+    if propagation is None and "orphanDependents" in body:
+        propagation = "Orphan" if body["orphanDependents"] else "Background"
+    if grace_s is not None and (not isinstance(grace_s, int) or isinstance(grace_s, bool)):
+        raise BadRequest("DeleteOptions: gracePeriodSeconds must be an integer")
+    if propagation not in {None, "Background", "Foreground", "Orphan"}:
+        raise BadRequest(f"DeleteOptions: propagationPolicy: Unsupported value: {propagation!r}")
+    uid, version = conditions.get("uid"), str(conditions.get("resourceVersion") or "")
+    if version and not version.isdigit():
+        raise BadRequest("DeleteOptions: preconditions.resourceVersion is not a version")
+    return DeleteOptions(
+        uid=Uid(uid) if uid else None,
+        revision=Revision(int(version)) if version else None,
+        grace_s=grace_s,
+        propagation=propagation,
+    )

@@ -52,7 +52,7 @@ class LocalClient:
         """Replace an object or a subresource of it. See :meth:`cloudcore.client.Client.update`."""
         metadata = body["metadata"]
         target = self._target(resource, metadata.get("namespace", ""), metadata["name"], subresource)
-        return (await update(self._registry, target, _copied(body), self._context)).decode()
+        return (await update(self._registry, target, body, self._context)).decode()
 
     async def patch(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from cloudcore.apiserver import strategy
 from cloudcore.apiserver.change import change
 from cloudcore.apiserver.context import Context, Target
@@ -13,7 +15,7 @@ from protocol.objects.keys import Body
 
 
 async def update(registry: Registry, target: Target, body: Body, context: Context) -> Record:
-    """Replace an object and return it as stored. ``body`` is used up.
+    """Replace an object and return it as stored.
 
     An absent ``resourceVersion`` replaces unconditionally.
 
@@ -24,6 +26,13 @@ async def update(registry: Registry, target: Target, body: Body, context: Contex
     """
     view = view_of(target, "update")
     require_object(target.kind, body)
-    if view.is_whole:
-        strategy.address(target, body)
-    return await change(registry, target, view, lambda _present: body, context)
+    encoded = orjson.dumps(body)
+
+    def replacement(_present: Body) -> Body:
+        # A fresh copy each time: an attempt that lost a race has changed the one it was given.
+        fresh: Body = orjson.loads(encoded)
+        if view.is_whole:
+            strategy.address(target, fresh)
+        return fresh
+
+    return await change(registry, target, view, replacement, context)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from random import Random
 
-import orjson
-
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.validation.fields import invalid
@@ -66,7 +64,7 @@ class ServiceAddresses:
     async def _taken(self, store: Store) -> dict[str, ObjectKey]:
         if self._owners is None:
             listing = await store.list("services")
-            self._owners = {_address(orjson.loads(record.json)): record.key for record in listing.records}
+            self._owners = {_address(record.decode()): record.key for record in listing.records}
         return self._owners
 
     async def _draw(self, store: Store, owners: dict[str, ObjectKey]) -> str:
@@ -77,11 +75,9 @@ class ServiceAddresses:
             address = str(self._network[1 + (start + step) % hosts])
             if address not in owners:
                 return address
-        for address, owner in owners.items():
+        for address in list(owners):
             if await _is_free(store, owners, address, ObjectKey("services", "", "")):
-                del owners[address]
                 return address
-            del owner
         raise InternalError("failed to allocate a serviceIP: range is full")
 
 

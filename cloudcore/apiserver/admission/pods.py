@@ -123,12 +123,12 @@ class PodBacklog(_PodCreation):
 
     Args:
         active_pods: How many pods wait in the scheduler's active queue; unschedulable ones do not count.
-        limit: No more than so many.
+        limit: How many may wait; asked at each write, for it can be changed while the cloud runs.
     """
 
     validating = True
 
-    def __init__(self, active_pods: Callable[[], int], limit: int) -> None:
+    def __init__(self, active_pods: Callable[[], int], limit: Callable[[], int]) -> None:
         self._active_pods = active_pods
         self._limit = limit
 
@@ -141,7 +141,7 @@ class PodBacklog(_PodCreation):
         spec = admission.body["spec"]
         if spec.get("nodeName") or spec.get("priority", 0) >= _SYSTEM_PRIORITY:
             return
-        waiting = self._active_pods()
-        if waiting >= self._limit:
-            why = f"the scheduler's queue is full ({waiting} of {self._limit} pods wait); try again later"
+        waiting, limit = self._active_pods(), self._limit()
+        if waiting >= limit:
+            why = f"the scheduler's queue is full ({waiting} of {limit} pods wait); try again later"
             raise TooManyRequests(f'pods "{admission.target.name}" was turned away: {why}', retry_after_s=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from cloudcore.apiserver.admission.addresses import ServiceAddresses
@@ -13,21 +14,33 @@ from cloudcore.apiserver.admission.nodes import NodeIdentity
 from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass, ServiceAccountDefault
 
 
-def standard_chain(
-    *,
+@dataclass(slots=True)
+class Limits:
+    """Bounds that can be changed while the cloud runs.
+
+    Attributes:
+        max_pending_pods: How many pods may wait in the scheduler's active queue before new ones get 429.
+    """
+
+    max_pending_pods: int = 100_000
+
+
+def admission_chain(
+    limits: Limits | None = None,
     active_pods: Callable[[], int] = lambda: 0,
-    pod_limit: int = 100_000,
+    *,
     default_runtime_class: str = "",
     rng: Random | None = None,
 ) -> AdmissionChain:
     """Return the chain.
 
     Args:
+        limits: Bounds; read at each write.
         active_pods: How many pods wait in the scheduler's active queue.
-        pod_limit: How many may, before new pods are turned away with 429.
         default_runtime_class: RuntimeClass of pods that name none; empty leaves that to each node.
         rng: Draws service addresses.
     """
+    bounds = limits or Limits()
     return AdmissionChain(
         (
             NamespaceLifecycle(),
@@ -38,6 +51,6 @@ def standard_chain(
             NodeIdentity(),
             ServiceAddresses(rng=rng),
             ProtectedNamespaces(),
-            PodBacklog(active_pods, pod_limit),
+            PodBacklog(active_pods, lambda: bounds.max_pending_pods),
         )
     )
