@@ -135,6 +135,10 @@ class Store(Protocol):
     def revision(self) -> Revision:
         """The newest committed revision."""
 
+    @property
+    def trouble(self) -> str:
+        """Why the last commit failed, in one line; empty while the store takes writes."""
+
     async def get(self, key: ObjectKey) -> Record:
         """Return the committed record.
 

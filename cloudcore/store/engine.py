@@ -39,6 +39,7 @@ class GroupCommitStore(ABC):
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        self._trouble = ""
 
     @property
     def incarnation(self) -> str:
@@ -49,6 +50,11 @@ class GroupCommitStore(ABC):
     def revision(self) -> Revision:
         """The newest committed revision."""
         return self._history.revision
+
+    @property
+    def trouble(self) -> str:
+        """Why the last commit failed, in one line; empty while the store takes writes."""
+        return self._trouble
 
     @property
     def pending(self) -> int:
@@ -160,6 +166,7 @@ class GroupCommitStore(ABC):
 
     def _flushed(self, group: Group, failure: str | None) -> None:
         """Take note that ``group`` is on disk, or of why it is not."""
+        self._trouble = failure or ""
         if failure is None:
             self._ledger.commit(group, asyncio.get_running_loop().time())
         else:

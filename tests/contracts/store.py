@@ -495,6 +495,7 @@ class StoreContract:
         created = await store.create(POD, tail(), uid=Uid("u1"))
         watch = store.watch(["pods", "nodes"], since=store.revision)
         lab.break_disk()
+        assert store.trouble == ""
         results = await outcomes(
             store.update(POD, tail(a=1)),
             store.create(NODE, tail("edge-1"), uid=Uid("n")),
@@ -503,8 +504,10 @@ class StoreContract:
         assert [type(result) for result in results] == [StorageUnavailable] * 3
         assert await store.get(POD) == created
         assert (await store.list("nodes")).records == []
+        assert "disk failed" in store.trouble
         lab.mend_disk()
         updated = await store.update(POD, tail(a=2), expected=created.revision)
+        assert store.trouble == ""
         assert list(read(watch).changes) == [Change(ChangeType.MODIFIED, updated, created)]
         watch.close()
         store = await lab.crash(store)
