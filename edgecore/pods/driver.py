@@ -107,12 +107,14 @@ class PodsDriver:
         self._recorder = EventRecorder(settings.node_name)
         self._users: dict[ObjectKey, set[Uid]] = defaultdict(set)
         self._lanes: dict[Uid, deque[Instruction]] = {}
+        self._lane_tasks: dict[Uid, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._early: list[Event] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closing = asyncio.Event()
         self._quiet = asyncio.Event()
         self._closed = asyncio.Event()
+        self._begun = False
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -122,6 +124,7 @@ class PodsDriver:
         Raises:
             OSError: A runtime cannot begin its work.
         """
+        self._begun = True
         try:
             found = [state for runtime in self._runtimes.values() for state in await runtime.open(self._exited)]
             remembered = await self._storage.load()
@@ -157,7 +160,8 @@ class PodsDriver:
                 self._quiet.clear()
                 await self._quiet.wait()
         self._closing.set()
-        await self._closed.wait()
+        if self._begun:
+            await self._closed.wait()
 
     async def _drain(self) -> None:
         """Give lanes a moment to end what they are at; what remains is done again by the next agent."""
@@ -169,9 +173,8 @@ class PodsDriver:
                     await self._quiet.wait()
             except TimeoutError:
                 break
-        for task in asyncio.all_tasks():
-            if task.get_name().startswith(f"pod-lane:{id(self)}:"):
-                task.cancel()
+        for task in self._lane_tasks.values():
+            task.cancel()
 
     # --- what is heard --------------------------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class PodsDriver:
         if probed:
             message = f"this agent runs no probes; containers count as ready while they run: {', '.join(probed)}"
             event = RecordEvent(Uid(pod["metadata"]["uid"]), True, "ProbesUnsupported", message)
-            self._carry_out([event], pod)
+            self._carry_out([event])
 
     def _exited(self, state: ContainerState) -> None:
         event = ContainerExited(state)
@@ -245,19 +248,15 @@ class PodsDriver:
 
     # --- lanes ----------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, instructions: Iterable[Instruction], pod: Body | None = None) -> None:
+    def _carry_out(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
-            uid = (
-                instruction.container.pod
-                if isinstance(instruction, StartContainer | SignalContainer)
-                else instruction.uid
-            )
+            uid = _uid_of(instruction)
             lane = self._lanes.get(uid)
             if lane is not None:
                 lane.append(instruction)
             elif self._tasks is not None:
                 self._lanes[uid] = lane = deque([instruction])
-                self._tasks.create_task(self._serve(uid, lane), name=f"pod-lane:{id(self)}:{uid}")
+                self._lane_tasks[uid] = self._tasks.create_task(self._serve(uid, lane), name=f"pod-lane:{uid}")
         if self._machine.idle:
             self._quiet.set()
 
@@ -268,7 +267,7 @@ class PodsDriver:
                 if not (isinstance(instruction, ReportStatus) and any(isinstance(i, ReportStatus) for i in lane)):
                     await self._perform(instruction)
         finally:
-            del self._lanes[uid]
+            del self._lanes[uid], self._lane_tasks[uid]
             self._quiet.set()
 
     async def _perform(self, instruction: Instruction) -> None:
@@ -402,3 +401,9 @@ class PodsDriver:
         body = None if pod is None else self._recorder.body(event, pod, self._wall())
         if body is not None:
             await self._reports.event(body)
+
+
+def _uid_of(instruction: Instruction) -> Uid:
+    if isinstance(instruction, StartContainer | SignalContainer):
+        return instruction.container.pod
+    return instruction.uid

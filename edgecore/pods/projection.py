@@ -43,9 +43,9 @@ def volume_files(volume: Body, pod: Body, sources: Sources) -> dict[str, File]:
 
 
 def _mode_of(volume: Body) -> int | None:
-    return next(
-        (volume[kind].get("defaultMode") for kind in ("configMap", "secret", "downwardAPI") if kind in volume), None
-    )
+    source: Body = next((volume[kind] for kind in ("configMap", "secret", "downwardAPI") if kind in volume), {})
+    mode: int | None = source.get("defaultMode")
+    return mode
 
 
 def _source_files(source: Body, pod: Body, sources: Sources, mode: int | None) -> dict[str, File]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from edgecore.pods.events import Remembered
+from edgecore.pods.projection import is_projected, volume_files
 from edgecore.pods.runtimes.base import Mount
-from edgecore.pods.sources import Sources
+from edgecore.pods.sources import ReferenceMissing, Sources
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, Uid
 
@@ -96,9 +97,6 @@ class MemoryStorage:
 
 def check_volumes(pod: Body, sources: Sources) -> None:
     """Raise :class:`VolumeUnavailable` when something that a volume of the pod is made of is missing."""
-    from edgecore.pods.projection import is_projected, volume_files
-    from edgecore.pods.sources import ReferenceMissing
-
     for volume in pod["spec"].get("volumes") or ():
         if is_projected(volume):
             try:
