@@ -138,6 +138,8 @@ class ReplicaSetController:
         failure = None
         if error is not None:
             failure = ("FailedCreate" if decided.create else "FailedDelete", error.message)
+        if decided.create or decided.delete:
+            pods = self._pods.list(index=BY_CONTROLLER, value=replicaset["metadata"]["uid"])
         await self._write_status(replicaset, pods, failure)
         if error is not None:
             raise error

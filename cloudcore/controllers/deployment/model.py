@@ -37,12 +37,23 @@ def total_observed(replicasets: Iterable[Body], field: str) -> int:
     return sum(observed(replicaset, field) for replicaset in replicasets)
 
 
-def surely_available(replicaset: Body) -> int:
-    """Return how many pods of it are available once it has acted on its present spec.
+def is_current(replicaset: Body) -> bool:
+    """Tell whether the status was written knowing the present spec."""
+    return observed(replicaset, "observedGeneration") >= int(replicaset["metadata"].get("generation", 0))
 
-    The status may be older than the spec; what was available and is no longer wanted must not be counted on.
+
+def surely_available(replicaset: Body) -> int:
+    """Return how many pods of it are sure to be available.
+
+    None is while the status is older than the spec: a ReplicaSet that was scaled down and up again would still show
+    the pods it has lost in between. Nor is one that is no longer wanted.
     """
-    return min(replicas(replicaset), observed(replicaset, "availableReplicas"))
+    return min(replicas(replicaset), observed(replicaset, "availableReplicas")) if is_current(replicaset) else 0
+
+
+def surely_unavailable(replicaset: Body) -> int:
+    """Return how many pods of it are sure not to be available; none while the status is older than the spec."""
+    return replicas(replicaset) - surely_available(replicaset) if is_current(replicaset) else 0
 
 
 def annotation(body: Body, name: str) -> str | None:

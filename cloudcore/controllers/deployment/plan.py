@@ -149,6 +149,5 @@ def _clean_up(deployment: Body, old: Sequence[Body]) -> list[Action]:
 
 
 def _is_spent(replicaset: Body) -> bool:
-    acted = model.observed(replicaset, "observedGeneration") >= replicaset["metadata"].get("generation", 0)
     empty = model.replicas(replicaset) == 0 and model.observed(replicaset, "replicas") == 0
-    return acted and empty and not is_deleting(replicaset)
+    return model.is_current(replicaset) and empty and not is_deleting(replicaset)

@@ -35,7 +35,7 @@ def shrink_old(deployment: Body, new: Body, old: Sequence[Body]) -> dict[str, in
     room = model.total_replicas([*old, new]) - minimum - new_unavailable
     for entry in model.by_age(old):
         name = entry["metadata"]["name"]
-        cut = min(max(0, room), sizes[name] - model.surely_available(entry))
+        cut = min(max(0, room), model.surely_unavailable(entry))
         sizes[name] -= cut
         room -= cut
     spare = sum(model.surely_available(entry) for entry in [*old, new]) - minimum
