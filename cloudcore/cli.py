@@ -13,16 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from cloudcore import config
 from cloudcore.sockets import DATABASE, read_run_file
 from protocol.errors import AiokubeedgeError, UsageError
-
-RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
-"""Environment variable that hands the settings over to the daemon process. They hold no secrets."""
 
 app = typer.Typer(
     name="cloudcore",
@@ -72,7 +69,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
     flags = {name: value for name, value in locals().items() if value is not None and name != "config_file"}
     settings = config.load(flags, config_file)
     handed = settings.model_dump(mode="json", exclude_unset=True)
-    os.environ[RESOLVED] = json.dumps({"settings": handed, "flags": _plain(flags), "file": _text(config_file)})
+    os.environ[config.RESOLVED] = json.dumps({"settings": handed, "flags": _plain(flags), "file": _text(config_file)})
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "cloudcore"])
 

@@ -24,7 +24,9 @@ from yaml import YAMLError
 from protocol.errors import UsageError
 
 DEFAULT_FILE: Final = "cloudcore.yaml"
-RELOADABLE: Final = frozenset({"log_level", "max_pending_pods", "node_grace_s"})
+RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
+"""Environment variable that hands the settings from the command line to the daemon process. They hold no secrets."""
+RELOADABLE: Final = frozenset({"log_level", "max_pending_pods"})
 PORTS: Final = ("api_port", "ws_port", "quic_port", "enrol_port", "metrics_port")
 
 Port = Annotated[int, Field(ge=0, le=65535)]

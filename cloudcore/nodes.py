@@ -77,7 +77,7 @@ def status_table(recorded: dict[str, object]) -> bool:
     table.add_row("state", f"running, pid {pid}" if alive else "not running")
     for name, value in recorded.items():
         if name != "pid":
-            table.add_row(name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+            table.add_row(name, _plain(value))
     Console().print(table)
     return alive
 
@@ -90,3 +90,9 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.removesuffix('_port')} {port}" for name, port in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -49,6 +49,11 @@ class Informers:
         """Return the resources that have an informer."""
         return list(self._informers)
 
+    @property
+    def synced(self) -> bool:
+        """Whether every informer asked for so far has its first list."""
+        return all(informer.synced for informer in self._informers.values())
+
     async def wait_synced(self) -> None:
         """Wait until every informer asked for so far has its first list."""
         await all_synced(list(self._informers.values()))

@@ -1,0 +1,192 @@
+"""The composition root of the cloud daemon: builds the parts, wires them, and owns their tasks.
+
+Contract. One TaskGroup owns every long-running task; if one dies, the daemon ends with status 1, for a cloud that
+lacks a part must be seen to have failed. Start: store, bootstrap, informers, controllers, scheduler, hub, and the
+listeners last, so that whoever connects meets a whole cloud. Stop: nodes are told when to come back, the API ends
+its watches, tasks end, and the store commits what is queued and closes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+import structlog
+
+from cloudcore.apiserver.admission.standard import Limits, admission_chain
+from cloudcore.apiserver.bootstrap import bootstrap
+from cloudcore.apiserver.http.app import App, AppSettings
+from cloudcore.apiserver.http.authn import CertificateAuthenticator
+from cloudcore.apiserver.http.authz import NodeAuthorizer
+from cloudcore.apiserver.http.health import Check
+from cloudcore.apiserver.http.server import ApiServer
+from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.registry import Registry
+from cloudcore.clock import SystemClock
+from cloudcore.config import Settings
+from cloudcore.controllers.manager import ControllerManager, ControllerSettings
+from cloudcore.events import EventRecorder
+from cloudcore.hub.hub import Hub
+from cloudcore.hub.server import HubServer
+from cloudcore.hub.settings import HubSettings
+from cloudcore.informers import Informers
+from cloudcore.metered import metrics_of
+from cloudcore.place import Place
+from cloudcore.scheduler import Scheduler
+from cloudcore.security.enrolment import EnrolmentServer
+from cloudcore.security.identity import Pins, fingerprint
+from cloudcore.security.joining import Joining
+from cloudcore.store.base import Store
+from cloudcore.store.sqlite import SqliteStore
+from cloudcore.telemetry.looplag import LoopLag
+from cloudcore.telemetry.prometheus import serve_metrics
+from protocol.objects.keys import ObjectKey
+from protocol.objects.projections import NODES
+
+log = structlog.get_logger(__name__)
+
+NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
+
+
+class CloudCore:
+    """The parts of one cloud, wired but not running.
+
+    Args:
+        store: Holds everything; the caller closes it after :meth:`run` has ended.
+        settings: The resolved settings.
+        place: Its folder, keys and listening sockets.
+    """
+
+    def __init__(self, store: Store, settings: Settings, place: Place) -> None:
+        self._place = place
+        self.clock = SystemClock()
+        self.store = store
+        self.limits = Limits(max_pending_pods=settings.max_pending_pods)
+        self.registry = Registry(store, admission=admission_chain(self.limits, self._pending_pods))
+        client = partial(LocalClient, self.registry)
+        self.informers = Informers(store)
+        self.recorder = EventRecorder(client("system:event-recorder"), self.clock, "cloudcore")
+        self.controllers = ControllerManager(
+            client("system:kube-controller-manager"),
+            self.informers,
+            self.recorder,
+            self.clock,
+            self.registry.kinds,
+            settings=ControllerSettings(node_grace_s=settings.node_grace_s),
+        )
+        self.scheduler = Scheduler(
+            client("system:kube-scheduler"),
+            self.informers,
+            self.recorder.named("default-scheduler"),
+            self.clock,
+            rng=Random(),
+        )
+        self.hub = Hub(
+            store,
+            client("system:hub"),
+            self.recorder.named("hub"),
+            clock=self.clock,
+            rng=Random(),
+            settings=HubSettings(heartbeat_s=settings.heartbeat_s, lease_duration_s=round(settings.node_grace_s)),
+        )
+        self.registry.provide(NODE_LINKS, self.hub.node_links)
+        self.enrolment = EnrolmentServer(
+            Joining(client("system:enrolment"), place.authority, self.clock.wall),
+            place.authority,
+            hub_urls=place.hub_urls,
+            clock=self.clock,
+        )
+        self.app = App(
+            AppSettings(
+                self.registry,
+                authenticator=CertificateAuthenticator(self._superseded),
+                authorizer=NodeAuthorizer(self.hub.router.contains),
+                readiness=self._readiness(),
+            )
+        )
+        self.loop_lag = LoopLag()
+        self.metrics = metrics_of(self)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then drain and return."""
+        await bootstrap(self.registry)
+        api, edges = ApiServer(self.app), HubServer(self.hub, self._place.tls(ssl.CERT_REQUIRED))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part, name=name) for name, part in self._parts().items()]
+            await self.informers.wait_synced()
+            await self.hub.ready.wait()
+            tasks += [group.create_task(part, name=name) for name, part in self._listeners().items()]
+            await api.start(self._place.tls(ssl.CERT_OPTIONAL), sock=self._place.sockets["api_port"])
+            await edges.start(self._place.sockets["ws_port"])
+            self._place.announce(ready=True)
+            log.info("cloudcore is ready", kubeconfig=str(self._place.kubeconfig), **self._place.ports)
+            await stop.wait()
+            log.info("draining")
+            await self.hub.drain()
+            await edges.stop()
+            await api.close()
+            for task in tasks:
+                task.cancel()
+        log.info("stopped")
+
+    def reload(self, settings: Settings) -> None:
+        """Take over the settings that may change while the daemon runs."""
+        self.limits.max_pending_pods = settings.max_pending_pods
+
+    def _parts(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        return {
+            "informers": self.informers.run(),
+            "events": self.recorder.run(),
+            "controllers": self.controllers.run(),
+            "scheduler": self.scheduler.run(),
+            "hub": self.hub.run(),
+            "loop lag": self.loop_lag.run(),
+        }
+
+    def _listeners(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        sockets = self._place.sockets
+        return {
+            "enrolment": self.enrolment.run(sockets["enrol_port"], self._place.tls(ssl.CERT_NONE)),
+            "metrics": serve_metrics(self.metrics, sockets["metrics_port"]),
+        }
+
+    def _readiness(self) -> Mapping[str, Check]:
+        return {
+            "informers-synced": lambda: "" if self.informers.synced else "still listing",
+            "hub": lambda: "" if self.hub.ready.is_set() else "slices are not known yet",
+            "store": lambda: self.store.trouble,
+        }
+
+    def _superseded(self, node: str, certificate_der: bytes) -> bool:
+        record = self.hub.router.record(ObjectKey(NODES, "", node))
+        return record is None or Pins.of(record.decode()).certificate != fingerprint(certificate_der)
+
+    def _pending_pods(self) -> int:
+        return self.scheduler.active_count
+
+
+async def run_daemon(settings: Settings, stop: asyncio.Event, started: asyncio.Future[CloudCore]) -> None:
+    """Open the folder and the store, run the cloud until ``stop`` is set, close the store.
+
+    Args:
+        settings: The resolved settings.
+        stop: Set by a signal.
+        started: Gets the cloud once it is built, for signals that reload.
+
+    Raises:
+        UsageError: The settings cannot be followed: a port or the database is in use, the folder not writable.
+    """
+    place = Place.open(settings, now=SystemClock().wall())
+    store = await SqliteStore.open(place.database)
+    try:
+        cloud = CloudCore(store, settings, place)
+        place.announce(ready=False)
+        started.set_result(cloud)
+        await cloud.run(stop)
+    finally:
+        await store.close()
+        place.close()
