@@ -34,6 +34,7 @@ DEFAULT_MAX_COMMANDS = 4096
 
 _DEFAULT_LANES = (Lane.SPEC, Lane.DELETE, Lane.BULK)  # indexed by Op
 _NO_LANE = -1
+_COMMAND = Op.COMMAND
 
 Pending = tuple[Item, Lane]
 OutboxKey = ObjectKey | str
@@ -91,7 +92,6 @@ class Outbox:
         "_ticket",
         "generation",
         "queued_bytes",
-        "queued_items",
     )
 
     def __init__(self, max_commands: int = DEFAULT_MAX_COMMANDS) -> None:
@@ -105,7 +105,6 @@ class Outbox:
         self._commands = 0
         self._max_commands = max_commands
         self.generation = 0
-        self.queued_items = 0
         self.queued_bytes = 0
 
     def __len__(self) -> int:
@@ -123,16 +122,24 @@ class Outbox:
         Raises:
             OutboxFull: It is a command and too many wait; nothing was added.
         """
+        op = item[0]
+        key: OutboxKey = item[1]
         if lane is None:
-            lane = _DEFAULT_LANES[item.op]
-        key: OutboxKey = item.id if item.op == Op.COMMAND else item.key
+            lane = _DEFAULT_LANES[op]
+        if op == _COMMAND:
+            key = self._admit(item)
         entry = self._entries.get(key)
         if entry is None:
-            if item.op == Op.COMMAND:
-                self._count_command()
             self._entries[key] = entry = Entry(key, item, lane, now)
-            self._enqueue(entry, lane)
-        elif item.op != Op.COMMAND:
+            # What _enqueue does, in place: this is the hottest line of a busy cloud.
+            queue = self._lanes[lane]
+            if queue is None:
+                queue = self._lanes[lane] = deque()
+            queue.append(entry)
+            entry.lane = lane
+            self._depths[lane] += 1
+            self.queued_bytes += len(item[4]) + ITEM_OVERHEAD_BYTES
+        elif op != _COMMAND:
             self._merge(entry, item, lane, now)
 
     def take(self, max_items: int, max_bytes: int) -> list[Entry]:
@@ -141,20 +148,12 @@ class Outbox:
         At least one is returned where any is queued, even if it alone weighs more than ``max_bytes``.
         """
         taken: list[Entry] = []
-        weight = 0
         for lane, queue in enumerate(self._lanes):
-            while queue:
-                entry = queue[0]
-                if entry.lane == lane:
-                    item = entry.item
-                    assert item is not None
-                    size = len(item.body) + ITEM_OVERHEAD_BYTES
-                    if taken and (weight + size > max_bytes or len(taken) >= max_items):
-                        return taken
-                    weight += size
-                    self._launch(entry, item, lane, size)
-                    taken.append(entry)
-                queue.popleft()
+            if queue:
+                room = self._take_from(queue, lane, taken, max_items, max_bytes)
+                if room <= 0:
+                    break
+                max_bytes = room
         return taken
 
     def applied(self, entries: Iterable[Entry]) -> None:
@@ -194,7 +193,7 @@ class Outbox:
         self._deferred.clear()
         self._lanes = [None] * len(Lane)
         self._depths = [0] * len(Lane)
-        self.queued_items = self.queued_bytes = 0
+        self.queued_bytes = 0
         for entry in self._entries.values():
             entry.lane = _NO_LANE
             entry.attempts = 0
@@ -202,6 +201,11 @@ class Outbox:
                 self._take_back(entry)
             self._enqueue(entry, _urgency(entry))
         return self.generation
+
+    @property
+    def queued_items(self) -> int:
+        """How many keys have an item that may go now (those in flight or deferred do not count)."""
+        return sum(self._depths)
 
     def depth(self, lane: Lane) -> int:
         """Return how many entries are queued in ``lane`` (not those in flight or deferred)."""
@@ -228,7 +232,7 @@ class Outbox:
             assert entry.sent is None
             assert entry.lane == _urgency(entry)
             assert (self._lanes[entry.lane] or deque()).count(entry) >= 1
-        assert self.queued_items == len(queued) == sum(self._depths)
+        assert self.queued_items == len(queued)
         assert self.queued_bytes == sum(weight_of(entry.item) for entry in queued if entry.item is not None)
         assert self._commands == sum(type(key) is str for key in self._entries)
         for entry in self._entries.values():
@@ -238,10 +242,42 @@ class Outbox:
         for lane, queue in enumerate(self._lanes):
             assert len(queue or ()) <= 2 * self._depths[lane] + _STALE_SLACK
 
-    def _count_command(self) -> None:
-        if self._commands >= self._max_commands:
-            raise OutboxFull(f"{self._commands} commands are waiting for the peer")
-        self._commands += 1
+    def _admit(self, command: Item) -> str:
+        if command.id not in self._entries:
+            if self._commands >= self._max_commands:
+                raise OutboxFull(f"{self._commands} commands are waiting for the peer")
+            self._commands += 1
+        return command.id
+
+    def _take_from(self, queue: deque[Entry], lane: int, taken: list[Entry], max_items: int, max_bytes: int) -> int:
+        """Move entries of one lane in flight; return the bytes left, 0 where the batch is full."""
+        room = max_bytes
+        before = len(taken)
+        while queue:
+            entry = queue[0]
+            if entry.lane == lane:
+                item = entry.item
+                assert item is not None
+                size = len(item[4]) + ITEM_OVERHEAD_BYTES
+                if taken and (size > room or len(taken) >= max_items):
+                    self._uncount(lane, len(taken) - before, max_bytes - room)
+                    return 0
+                room -= size
+                entry.lane = _NO_LANE
+                entry.sent = item
+                entry.sent_lane = entry.item_lane
+                if entry.chain is None:
+                    entry.item = None
+                else:
+                    entry.set_pending(entry.chain)
+                taken.append(entry)
+            queue.popleft()
+        self._uncount(lane, len(taken) - before, max_bytes - room)
+        return room
+
+    def _uncount(self, lane: int, entries: int, weight: int) -> None:
+        self._depths[lane] -= entries
+        self.queued_bytes -= weight
 
     def _merge(self, entry: Entry, item: Item, lane: Lane, now: float) -> None:
         if entry.item is None:
@@ -269,14 +305,12 @@ class Outbox:
         assert entry.item is not None
         entry.lane = lane
         self._depths[lane] += 1
-        self.queued_items += 1
         self.queued_bytes += len(entry.item.body) + ITEM_OVERHEAD_BYTES
 
     def _dequeue(self, entry: Entry) -> None:
         """Uncount a queued entry; its place in the lane's deque stays."""
         assert entry.item is not None
         self._depths[entry.lane] -= 1
-        self.queued_items -= 1
         self.queued_bytes -= len(entry.item.body) + ITEM_OVERHEAD_BYTES
 
     def _requeue_in_place(self, entry: Entry, before: int) -> None:
@@ -286,19 +320,6 @@ class Outbox:
         else:
             entry.lane = _NO_LANE
             self._enqueue(entry, lane)
-
-    def _launch(self, entry: Entry, item: Item, lane: int, size: int) -> None:
-        self._depths[lane] -= 1
-        self.queued_items -= 1
-        self.queued_bytes -= size
-        entry.lane = _NO_LANE
-        entry.sent = item
-        if entry.chain is None:
-            entry.sent_lane = entry.item_lane
-            entry.item = None
-        else:
-            entry.sent_lane = entry.item_lane
-            entry.set_pending(entry.chain)
 
     def _take_back(self, entry: Entry) -> None:
         sent = entry.sent

@@ -1,0 +1,41 @@
+"""Shared by the benchmarks: a table for people, a JSON file for comparison."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+Row = Mapping[str, str | int | float]
+
+
+def machine() -> dict[str, str | int]:
+    """Return what a figure depends on."""
+    return {"cpus": os.cpu_count() or 0, "python": platform.python_version(), "platform": platform.platform()}
+
+
+def report(name: str, title: str, rows: Sequence[Row]) -> None:
+    """Print ``rows`` (equal keys) as a table and write them to ``results/<name>.json``."""
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+    RESULTS.mkdir(exist_ok=True)
+    document = {"name": name, "at": datetime.now(UTC).isoformat(), "machine": machine(), "rows": list(rows)}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else value

@@ -1,0 +1,244 @@
+"""Acked items a second over the link, against raw websockets + msgpack in the same run.
+
+Two processes over loopback, without TLS: one sends 1 KiB bodies, the other takes them into memory and acknowledges.
+Both ways carry the same fields. Raw sends batches of 64, eight of them in flight, and unpacks each; it has no
+outbox, no coalescing, no redelivery, no verdicts. ``zstd`` shows what compression costs on a link that does not need
+it; its bodies shrink to about a third.
+
+Usage: ``python -m benchmarks.link [--seconds 1.5] [--sessions 1 10 100]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from itertools import cycle, islice
+from random import Random
+
+import msgpack
+import uvloop
+
+from benchmarks.harness import report
+from protocol.compression import Codec
+from protocol.errors import ConnectionClosed
+from protocol.events import HelloReceived, Received, Settled
+from protocol.link import Link, Side
+from protocol.messages import Hello, Item, Op, Welcome
+from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
+from protocol.settings import LinkSettings
+from protocol.transports.websocket import WebSocketConnection, connect, serve
+
+BODY_BYTES = 1024
+RAW_BATCH = 64
+RAW_IN_FLIGHT = 4
+BACKLOG = 512  # items kept in an outbox
+OBJECTS = 512
+
+Session = Callable[[WebSocketConnection, "Meter"], Awaitable[None]]
+
+
+class Meter:
+    """Counts what has been acknowledged."""
+
+    def __init__(self) -> None:
+        self.acked = 0
+
+
+def items() -> list[Item]:
+    """Return objects with bodies that compress about as well as manifests do."""
+    rng = Random(1)
+    made = []
+    for index in range(OBJECTS):
+        body = rng.randbytes(BODY_BYTES // 6).hex().encode()
+        body += b"containers: name image resources limits requests cpu memory env value " * BODY_BYTES
+        key = ObjectKey("configmaps", "default", f"settings-of-application-{index}")
+        uid = Uid(f"6f1b5f0e-8d3c-4a52-9e57-{index:012d}")
+        made.append(Item(Op.PUT, key, uid, Revision(100_000 + index), body[:BODY_BYTES]))
+    return made
+
+
+ITEMS = items()
+
+
+class Pump:
+    """Drives one link over one connection, as the daemons' sessions do."""
+
+    def __init__(self, link: Link, connection: WebSocketConnection) -> None:
+        self.link = link
+        self.connection = connection
+        self.wake = asyncio.Event()
+
+    async def write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self.wake.clear()
+            while frames := self.link.data_to_send(loop.time()):
+                await self.connection.send(frames)
+            due = self.link.next_timer()
+            timer = None if due is None else loop.call_at(due, self.wake.set)
+            await self.wake.wait()
+            if timer is not None:
+                timer.cancel()
+            self.link.handle_timer(loop.time())
+
+    async def read(self, handle: Callable[[object, float], None]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            data = await self.connection.receive()
+            now = loop.time()
+            self.link.receive(data, now)
+            while (event := self.link.next_event()) is not None:
+                handle(event, now)
+            self.wake.set()
+
+    async def run(self, handle: Callable[[object, float], None]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.read(handle), name="read")
+                group.create_task(self.write(), name="write")
+        except* ConnectionClosed:
+            pass
+
+
+def link_source(settings: LinkSettings) -> Session:
+    async def run(connection: WebSocketConnection, meter: Meter) -> None:
+        link = Link(Side.CLOUD, settings, Random(1), now=asyncio.get_running_loop().time())
+        supply = cycle(ITEMS)
+
+        def handle(event: object, now: float) -> None:
+            if isinstance(event, HelloReceived):
+                link.welcome(Welcome(1, "bench"), now)
+                wanted = BACKLOG
+            elif isinstance(event, Settled):
+                meter.acked += len(event.items)
+                wanted = len(event.items)
+            else:
+                raise AssertionError(event)
+            for item in islice(supply, wanted):
+                link.send(item, now)
+
+        await Pump(link, connection).run(handle)
+
+    return run
+
+
+def link_sink(settings: LinkSettings) -> Session:
+    async def run(connection: WebSocketConnection, meter: Meter) -> None:
+        now = asyncio.get_running_loop().time()
+        link = Link(Side.EDGE, settings, Random(1), now=now)
+        link.start(Hello(NodeName("edge"), "instance"), now)
+        held: dict[ObjectKey, bytes] = {}
+
+        def handle(event: object, now: float) -> None:
+            if isinstance(event, Received):
+                for item in event.items:
+                    held[item.key] = item.body
+                link.settle(event.batch, None, now)
+
+        await Pump(link, connection).run(handle)
+
+    return run
+
+
+async def raw_source(connection: WebSocketConnection, meter: Meter) -> None:
+    rows = [(int(item.op), *item.key, item.uid, item.version, item.body) for item in ITEMS]
+    batches = [rows[start : start + RAW_BATCH] for start in range(0, len(rows), RAW_BATCH)]
+    supply = enumerate(cycle(batches))
+    for number, batch in islice(supply, RAW_IN_FLIGHT):
+        await connection.send([msgpack.packb((number, batch))])
+    for number, batch in supply:
+        msgpack.unpackb(await connection.receive())
+        meter.acked += RAW_BATCH
+        await connection.send([msgpack.packb((number, batch))])
+
+
+async def raw_sink(connection: WebSocketConnection, meter: Meter) -> None:
+    held: dict[tuple[str, str, str], bytes] = {}
+    while True:
+        number, batch = msgpack.unpackb(await connection.receive(), use_list=False)
+        for _, resource, namespace, name, _, _, body in batch:
+            held[resource, namespace, name] = body
+        await connection.send([msgpack.packb(number)])
+
+
+NONE = LinkSettings(codec=Codec.NONE)
+ZSTD = LinkSettings()
+SOURCES: dict[str, Session] = {"raw": raw_source, "link": link_source(NONE), "link, zstd": link_source(ZSTD)}
+SINKS: dict[str, Session] = {"raw": raw_sink, "link": link_sink(NONE), "link, zstd": link_sink(ZSTD)}
+
+
+async def sink(kind: str, port: int, sessions: int) -> None:
+    """Child process: open ``sessions`` connections and take whatever comes until they close."""
+
+    async def one() -> None:
+        connection = await connect(f"ws://127.0.0.1:{port}")
+        try:
+            await SINKS[kind](connection, Meter())
+        except ConnectionClosed:
+            return
+
+    async with asyncio.TaskGroup() as group:
+        for index in range(sessions):
+            group.create_task(one(), name=f"session-{index}")
+
+
+async def measure(kind: str, sessions: int, seconds: float) -> float:
+    """Return acked items a second."""
+    meter = Meter()
+    connected = 0
+    ready = asyncio.Event()
+
+    async def handle(connection: WebSocketConnection) -> None:
+        nonlocal connected
+        connected += 1
+        if connected == sessions:
+            ready.set()
+        try:
+            await SOURCES[kind](connection, meter)
+        except ConnectionClosed:
+            return
+
+    server = await serve(handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    arguments = [sys.executable, "-m", "benchmarks.link", "--sink", kind, "--port", str(port), "--count", str(sessions)]
+    child = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.DEVNULL)
+    try:
+        await asyncio.wait_for(ready.wait(), 20)
+        await asyncio.sleep(seconds / 4)
+        before, started = meter.acked, time.perf_counter()
+        await asyncio.sleep(seconds)
+        return (meter.acked - before) / (time.perf_counter() - started)
+    finally:
+        child.kill()
+        await child.wait()
+        server.close()
+        await server.wait_closed()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--sessions", type=int, nargs="+", default=[1, 10, 100])
+    parser.add_argument("--sink", choices=list(SINKS), help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.sink:
+        uvloop.run(sink(options.sink, options.port, options.count))
+        os._exit(0)
+    rows = []
+    for sessions in options.sessions:
+        rates = {kind: uvloop.run(measure(kind, sessions, options.seconds)) for kind in SOURCES}
+        for kind, rate in rates.items():
+            ratio = rate / rates["raw"]
+            rows.append({"what": kind, "sessions": sessions, "acked items/s": int(rate), "of raw": ratio})
+    report("link", f"Link throughput, {BODY_BYTES} B bodies, two processes", rows)
+
+
+if __name__ == "__main__":
+    main()
