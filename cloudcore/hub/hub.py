@@ -9,6 +9,7 @@ the router in the same step in which it is welcomed, so no change can fall betwe
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -24,6 +25,7 @@ from cloudcore.hub import admittance
 from cloudcore.hub.admittance import Live, Refusal
 from cloudcore.hub.conditions import mark_duplicate
 from cloudcore.hub.leases import Leases
+from cloudcore.hub.nodelinks import node_links
 from cloudcore.hub.pacing import Slots
 from cloudcore.hub.resume import catch_up
 from cloudcore.hub.router import Delivery, Router
@@ -36,7 +38,7 @@ from protocol.events import Closed
 from protocol.frames import CloseCode
 from protocol.link import Link, Side
 from protocol.messages import Hello, InventoryEntry, Item, Resume, Verdict, Welcome
-from protocol.objects.keys import NodeName, ObjectKey, Revision
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.projections import NODES, SLICE_RESOURCES
 from protocol.transports.base import Connection
 
@@ -125,11 +127,16 @@ class Hub:
         self._draining = True
         for session in list(self.sessions.values()):
             session.drain(self._slot())
-        deadline = self._clock.monotonic() + self.settings.drain_s
-        while self._clock.monotonic() < deadline and any(s.link.in_flight for s in self.sessions.values()):
-            await asyncio.sleep(DRAIN_POLL_S)  # noqa: ASYNC110 - many links, none of which has an event for this
+        for _ in range(math.ceil(self.settings.drain_s / DRAIN_POLL_S)):
+            if not any(session.link.in_flight for session in self.sessions.values()):
+                break
+            await asyncio.sleep(DRAIN_POLL_S)
         for session in [*self.sessions.values(), *self._opening]:
             session.end(CloseCode.GOING_AWAY, "the hub is shutting down", retry_after_s=self._slot())
+
+    def node_links(self) -> list[Body]:
+        """Return a NodeLink object for each Node, connected or not."""
+        return node_links(self.router.records(NODES), self.sessions, self._clock.monotonic())
 
     # What sessions call (``session.Host``).
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from cloudcore.hub.hub import Hub
+from collections.abc import Iterable, Mapping
+
 from cloudcore.hub.session import Session
 from cloudcore.store.base import Record
 from protocol.objects.keys import Body, NodeName
-from protocol.objects.projections import NODES
 from protocol.objects.times import timestamp
 
 API_VERSION = "edge.aiokubeedge.io/v1alpha1"
 
 
-def node_links(hub: Hub, now: float) -> list[Body]:
-    """Return a NodeLink for each Node, connected or not.
+def node_links(nodes: Iterable[Record], sessions: Mapping[NodeName, Session], now: float) -> list[Body]:
+    """Return a NodeLink for each of ``nodes``, connected or not.
 
     Args:
-        hub: The hub.
+        nodes: The Node objects.
+        sessions: The open sessions.
         now: Seconds on the hub's monotonic clock.
     """
-    return [_node_link(hub, record, now) for record in hub.router.records(NODES)]
+    return [_node_link(node, sessions.get(NodeName(node.key.name)), now) for node in nodes]
 
 
-def _node_link(hub: Hub, node: Record, now: float) -> Body:
-    session = hub.sessions.get(NodeName(node.key.name))
+def _node_link(node: Record, session: Session | None, now: float) -> Body:
     metadata = node.decode()["metadata"]
     return {
         "apiVersion": API_VERSION,
