@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Mount, Runtime, StartRefused
+from edgecore.pods.runtimes.process import proc, records
+from edgecore.pods.runtimes.process.folders import PodFolder
+from edgecore.pods.runtimes.process.runtime import ProcessRuntime, ProcessSettings
+from protocol.objects.keys import Uid
+from tests.contracts.runtime import POD, Ears, RuntimeContract, container
+from tests.support.waiting import aeventually, eventually
+
+pytestmark = pytest.mark.e2e
+
+
+class ProcessStage:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "runtime"
+        self.runtimes: list[ProcessRuntime] = []
+
+    def runtime(self) -> ProcessRuntime:
+        runtime = ProcessRuntime(self.root, ProcessSettings(answer_timeout_s=20))
+        self.runtimes.append(runtime)
+        return runtime
+
+    async def crash(self, runtime: Runtime) -> None:
+        await runtime.close()  # All the kernel does for a killed agent is close its pipes.
+
+    def command(self, container: ContainerId) -> tuple[str, ...]:
+        fifo = self.fifo(container)
+        os.mkfifo(fifo) if not fifo.exists() else None
+        return ("sh", "-c", 'read code < "$0"; exit $code', str(fifo))
+
+    def fifo(self, container: ContainerId) -> Path:
+        return self.folder / "-".join(map(str, container))
+
+    async def end(self, container: ContainerId, exit_code: int) -> None:
+        await asyncio.to_thread(self.fifo(container).write_text, f"{exit_code}\n")
+
+    def supervisor(self, pod: Uid = POD) -> int:
+        return int((self.root / pod / "supervisor" / "lock").read_text())
+
+    async def clean(self) -> None:
+        for runtime in self.runtimes:
+            await runtime.close()
+        supervisors = [self.supervisor(Uid(path.name)) for path in self.root.iterdir() if (path / "supervisor/lock").exists()]
+        last = ProcessRuntime(self.root)
+        await last.open(Ears())
+        for path in list(self.root.iterdir()):
+            await last.remove_pod(Uid(path.name))
+        await last.close()
+        await aeventually(lambda: not any(proc.stat(pid) for pid in supervisors), what="a supervisor was left behind")
+        marker = str(self.folder).encode()
+        assert [pid for pid in _pids() if pid != os.getpid() and marker in _environ(pid)] == []
+
+
+def _pids() -> list[int]:
+    return [pid for pid, fields in proc.all_processes() if not fields.ended]
+
+
+def _environ(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
+    stage = ProcessStage(tmp_path)
+    stage.root.mkdir()
+    yield stage
+    await stage.clean()
+
+
+async def run(
+    stage: ProcessStage, *argv: str, settings: ProcessSettings | None = None, **fields: object
+) -> tuple[ContainerState, ProcessRuntime]:
+    """Run a command to its end."""
+    runtime, ears = ProcessRuntime(stage.root, settings), Ears()
+    stage.runtimes.append(runtime)
+    await runtime.open(ears)
+    await runtime.start(replace(ContainerSpec(container(), "default", "web", "image", argv), **fields))  # type: ignore[arg-type]
+    return await ears.next(), runtime
+
+
+def lines(path: Path | None) -> list[tuple[str, str, str]]:
+    """Return stream, tag and text of each line of a log, having checked the timestamps."""
+    assert path is not None
+    parts = [line.split(" ", 3) for line in path.read_text().splitlines()]
+    stamps = [part[0] for part in parts]
+    assert stamps == sorted(stamps)
+    assert all(len(stamp) == len("2026-11-23T12:00:00.000000000Z") for stamp in stamps)
+    return [(part[1], part[2], part[3]) for part in parts]
+
+
+class TestProcessRuntime(RuntimeContract):
+    """The contract, with real processes."""
+
+
+class TestContainers:
+    async def test_output_lands_in_the_log(self, stage: ProcessStage) -> None:
+        state, runtime = await run(stage, "sh", "-c", "echo out; sleep 0.01; echo err >&2; sleep 0.01; printf rest")
+        assert state.exit is not None
+        expected = [("stdout", "F", "out"), ("stderr", "F", "err"), ("stdout", "P", "rest")]
+        await aeventually(lambda: len(lines(runtime.log_path(container()))) == 3)
+        assert lines(runtime.log_path(container())) == expected
+
+    async def test_logs_rotate(self, stage: ProcessStage) -> None:
+        settings = ProcessSettings(log_bytes=4096, log_files=3)
+        script = "i=0; while [ $i -lt 2000 ]; do echo line-$i; i=$((i+1)); done"
+        _, runtime = await run(stage, "sh", "-c", script, settings=settings)
+        path = runtime.log_path(container())
+        assert path is not None
+        files = sorted(path.parent.iterdir())
+        assert [file.name for file in files] == ["0.log", "0.log.1", "0.log.2"]
+        assert lines(path)[-1] == ("stdout", "F", "line-1999")
+
+    async def test_nothing_of_the_agents_environment_is_inherited(
+        self, stage: ProcessStage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AGENTS_SECRET", "x")
+        _, runtime = await run(stage, "env", environment=(("A", "1=2"), ("B", "line\nbreak")))
+        text = "\n".join(line[2] for line in lines(runtime.log_path(container())))
+        assert "AGENTS_SECRET" not in text
+        assert "A=1=2" in text
+        assert f"VOLUME_ROOT={stage.root}/{POD}/containers/main/root" in text
+
+    async def test_a_missing_program_is_a_start_error(self, stage: ProcessStage) -> None:
+        state, _ = await run(stage, "no-such-program")
+        assert state.exit is not None
+        assert (state.exit.exit_code, state.exit.reason) == (128, "StartError")
+        assert "no-such-program" in state.exit.message
+
+    async def test_signals_are_not_ignored_as_python_does(self, stage: ProcessStage) -> None:
+        _, runtime = await run(stage, "sh", "-c", "yes | head -n 1; trap")
+        assert lines(runtime.log_path(container())) == [("stdout", "F", "y")]
+
+    async def test_stdin_is_empty_and_the_process_leads_its_session(self, stage: ProcessStage) -> None:
+        _, runtime = await run(stage, "sh", "-c", 'cat; ps -o pid=,sid= -p $$ 2>/dev/null || cut -d" " -f1,6 /proc/$$/stat')
+        ((_, _, text),) = lines(runtime.log_path(container()))
+        pid, session = text.split()
+        assert pid == session
+
+    async def test_volumes_appear_below_the_containers_folder(self, stage: ProcessStage) -> None:
+        volume = stage.folder / "volume"
+        volume.mkdir()
+        (volume / "key").write_text("hello\n")
+        mounts = (Mount(volume, "/etc/app"), Mount(volume / "key", "/etc/one.conf"))
+        _, runtime = await run(stage, "sh", "-c", 'cat etc/one.conf "$VOLUME_ROOT/etc/app/key"', mounts=mounts)
+        assert [line[2] for line in lines(runtime.log_path(container()))] == ["hello", "hello"]
+
+    async def test_working_folders(self, stage: ProcessStage) -> None:
+        _, runtime = await run(stage, "pwd", working_dir="/usr")
+        assert lines(runtime.log_path(container()))[0][2] == "/usr"
+
+    @pytest.mark.parametrize("path", ["/../up", "a/../../b", "/"])
+    async def test_a_mount_cannot_leave_the_containers_folder(self, stage: ProcessStage, path: str) -> None:
+        with pytest.raises(StartRefused, match="mountPath"):
+            await run(stage, "true", mounts=(Mount(stage.folder, path),))
+
+    async def test_a_uid_cannot_leave_the_root(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        for uid in ("../up", "..", "a/b", ""):
+            with pytest.raises(StartRefused, match="folder"):
+                await runtime.start(ContainerSpec(container(pod=Uid(uid)), "d", "p", "i", ("true",)))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+    async def test_it_runs_as_the_user_it_states(self, stage: ProcessStage) -> None:
+        for folder in [stage.folder, *stage.folder.parents][:3]:
+            folder.chmod(folder.stat().st_mode | 0o711)
+        _, runtime = await run(stage, "sh", "-c", "id -u; id -g; id -G; echo made > file", user=1234, group=99, groups=(77,))
+        assert [line[2] for line in lines(runtime.log_path(container()))] == ["1234", "99", "99 77"]
+        made = stage.root / POD / "containers/main/root/file"
+        assert made.stat().st_uid == 1234
+
+    async def test_the_whole_group_goes_with_its_leader(self, stage: ProcessStage) -> None:
+        pids = stage.folder / "pids"
+        await run(stage, "sh", "-c", f"sleep 1000 & echo $! > {pids}; exit 3")
+        child = int(pids.read_text())
+        await aeventually(lambda: proc.stat(child) is None)
+
+    async def test_a_daemon_that_left_the_group_goes_with_the_pod(self, stage: ProcessStage) -> None:
+        pids = stage.folder / "pids"
+        script = f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' & while [ ! -s {pids} ]; do sleep 0.01; done; exit 0"
+        await run(stage, "sh", "-c", script)
+        daemon = int(pids.read_text())
+        await aeventually(lambda: proc.stat(daemon) is None)
+
+
+class TestSupervision:
+    async def test_a_killed_supervisor_takes_its_containers_along_and_that_is_told(self, stage: ProcessStage) -> None:
+        runtime, ears = stage.runtime(), Ears()
+        await runtime.open(ears)
+        await runtime.start(RuntimeContract.spec(stage, container()))
+        pid = running_pid(stage)
+        os.kill(stage.supervisor(), signal.SIGKILL)
+        ended = (await ears.next()).exit
+        assert ended is not None
+        assert (ended.exit_code, ended.reason) == (137, "ContainerStatusUnknown")
+        await aeventually(lambda: not _alive(pid))
+        again = await runtime.start(RuntimeContract.spec(stage, container(1)))
+        assert again.exit is None
+
+    async def test_a_supervisor_killed_while_no_agent_was_there_is_noticed(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        await runtime.start(RuntimeContract.spec(stage, container()))
+        pid = running_pid(stage)
+        await runtime.close()
+        os.kill(stage.supervisor(), signal.SIGKILL)
+        await aeventually(lambda: not _alive(stage.supervisor()))
+        (found,) = await stage.runtime().open(Ears())
+        assert found.exit is not None
+        assert found.exit.reason == "ContainerStatusUnknown"
+        await aeventually(lambda: not _alive(pid))
+
+    async def test_a_pid_that_belongs_to_another_is_neither_adopted_nor_killed(self, stage: ProcessStage) -> None:
+        bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        try:
+            found = proc.stat(bystander.pid)
+            assert found is not None
+            self.forge(stage, proc.boot_id(), bystander.pid, found.start_time - 1)
+            (state,) = await stage.runtime().open(Ears())
+            assert state.exit is not None
+            assert _alive(bystander.pid)
+        finally:
+            bystander.kill()
+            bystander.wait()
+
+    async def test_what_ran_before_a_reboot_has_ended(self, stage: ProcessStage) -> None:
+        bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        try:
+            found = proc.stat(bystander.pid)
+            assert found is not None
+            self.forge(stage, "another-boot", bystander.pid, found.start_time)
+            (state,) = await stage.runtime().open(Ears())
+            assert state.exit is not None
+            assert "restarted" in state.exit.message
+            assert _alive(bystander.pid)
+        finally:
+            bystander.kill()
+            bystander.wait()
+
+    @staticmethod
+    def forge(stage: ProcessStage, boot: str, pid: int, start: int) -> None:
+        folder = PodFolder(stage.root, POD)
+        folder.make()
+        instance = folder.instance(container())
+        instance.mkdir(parents=True)
+        fields = [("boot", boot), ("pid", str(pid)), ("start", str(start)), ("image", "i"), ("at", "1.0")]
+        records.write(str(instance / records.RUNNING), fields)
+
+    async def test_a_folder_that_cannot_be_read_hurts_no_other(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        started = await runtime.start(RuntimeContract.spec(stage, container()))
+        await runtime.close()
+        self.forge(stage, "x", 1, 1) if False else None
+        torn = stage.root / "torn" / "containers" / "main" / "0"
+        torn.mkdir(parents=True)
+        (torn / "running").write_bytes(b"boot\0")
+        assert list(await stage.runtime().open(Ears())) == [started]
+
+    async def test_the_supervisor_is_small(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        await runtime.start(RuntimeContract.spec(stage, container()))
+        usage = Path(f"/proc/{stage.supervisor()}/smaps_rollup").read_text().split()
+        anonymous_kib = int(usage[usage.index("Anonymous:") + 1])
+        assert anonymous_kib < 6 * 1024
+
+
+AGENT = """
+import asyncio, sys
+from pathlib import Path
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec
+from edgecore.pods.runtimes.process.runtime import ProcessRuntime
+
+async def main(root, fifo):
+    runtime = ProcessRuntime(Path(root))
+    await runtime.open(lambda state: None)
+    command = ("sh", "-c", 'read code < "$0"; echo over; exit $code', fifo)
+    await runtime.start(ContainerSpec(ContainerId("11111111-aaaa", "main", 0), "default", "web", "image", command))
+    print("up", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("new_session", [True, False])
+async def test_a_container_outlives_the_agents_kill_and_its_exit_is_true(stage: ProcessStage, new_session: bool) -> None:
+    stage.command(container())
+    argv = [sys.executable, "-c", AGENT, str(stage.root), str(stage.fifo(container()))]
+    agent = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=new_session)
+    assert agent.stdout is not None
+    assert agent.stdout.readline() == "up\n"
+    if new_session:
+        os.killpg(agent.pid, signal.SIGKILL)
+    agent.kill()
+    agent.wait()
+    agent.stdout.close()
+    pid = running_pid(stage)
+    assert _alive(pid)
+    await stage.end(container(), 42)
+    eventually(lambda: not _alive(pid))
+    found = await RuntimeContract.settled(stage)
+    assert found.exit is not None
+    assert found.exit.exit_code == 42
+    assert lines(stage.runtime().log_path(container())) == [("stdout", "F", "over")]
+
+
+def running_pid(stage: ProcessStage) -> int:
+    record = records.read(str(PodFolder(stage.root, POD).instance(container()) / records.RUNNING))
+    assert record is not None
+    return int(record["pid"])
+
+
+def _alive(pid: int) -> bool:
+    found = proc.stat(pid)
+    return found is not None and not found.ended
