@@ -5,13 +5,13 @@ never two at a time for one key. ``reconcile`` gets a key, not a change: it read
 many changes it missed. Its writes go through :class:`~cloudcore.informers.ReadYourWrites`, so the caches have them
 before the key comes up again. What a reconcile raises is answered here:
 
-==========================  ========================================================================
+==========================  ================================================================================
 ``Conflict``                again at once, up to three times in a row; then with back-off
-``TooManyRequests``         again after what the server asked for, at least the back-off
+``TooManyRequests``         again after what the server asked for and not before, whatever changes meanwhile
 another ``ApiError``        logged as a warning; again with back-off
 ``StaleCache``              again with back-off
 any other exception         logged with its trace; again with back-off
-==========================  ========================================================================
+==========================  ================================================================================
 
 The back-off of a key begins at 50 ms, doubles up to 60 s, and is forgotten at its first success. The queue's bound is
 the number of distinct keys.
@@ -202,18 +202,18 @@ class Controller(Generic[K]):
             self.counters.conflicts += 1
             self.queue.retry(key, at_once=True)
             return
-        at_least_s = 0.0
         if isinstance(error, TooManyRequests):
             self.counters.throttled += 1
-            at_least_s = float(error.retry_after_s or 1)
             log.info("throttled", error=error.message, **about)
-        elif isinstance(error, ApiError | StaleCache):
+            self.queue.hold(key, (error.retry_after_s or 1) * (1.0 + 0.1 * self.rng.random()))
+            return
+        if isinstance(error, ApiError | StaleCache):
             self.counters.failed += 1
             log.warning("reconcile failed", error=str(error), **about)
         else:
             self.counters.failed += 1
             log.error("reconcile failed", exc_info=error, **about)
-        self.queue.retry(key, at_least_s=at_least_s)
+        self.queue.retry(key)
 
     def _delay(self, attempt: int) -> float:
         """Return a delay that doubles, with half of it random so that failures spread out."""

@@ -53,6 +53,7 @@ class WorkQueue(Generic[K]):
         self._due: dict[K, float] = {}
         self._timers: list[tuple[float, int, K]] = []
         self._attempts: dict[K, int] = {}
+        self._held_until: dict[K, float] = {}
         self._order = itertools.count()
         self.counters = QueueCounters()
 
@@ -66,8 +67,11 @@ class WorkQueue(Generic[K]):
         return not self._ready and not self._working
 
     def add(self, key: K, now: float) -> None:
-        """Make ``key`` ready, at once or when its worker is done."""
-        if key in self._working:
+        """Make ``key`` ready, at once, when its worker is done, or when its hold ends."""
+        held_until = self._held_until.get(key, now)
+        if held_until > now:
+            self.add_after(key, held_until - now, now)
+        elif key in self._working:
             self._again.add(key)
         elif key not in self._ready_since:
             self._ready_since[key] = now
@@ -84,13 +88,12 @@ class WorkQueue(Generic[K]):
             self._due[key] = due
             heapq.heappush(self._timers, (due, next(self._order), key))
 
-    def retry(self, key: K, now: float, *, at_least_s: float = 0.0, at_once: bool = False) -> float:
+    def retry(self, key: K, now: float, *, at_once: bool = False) -> float:
         """Make ``key`` ready after its back-off, which grows until :meth:`forget`.
 
         Args:
             key: The key.
             now: Monotonic seconds.
-            at_least_s: The shortest wait, seconds, whatever the back-off.
             at_once: Count the attempt, but do not wait.
 
         Returns:
@@ -99,9 +102,14 @@ class WorkQueue(Generic[K]):
         attempt = self._attempts.get(key, 0) + 1
         self._attempts[key] = attempt
         self.counters.retried += 1
-        delay_s = 0.0 if at_once else max(self._delay(attempt), at_least_s)
+        delay_s = 0.0 if at_once else self._delay(attempt)
         self.add_after(key, delay_s, now)
         return delay_s
+
+    def hold(self, key: K, delay_s: float, now: float) -> None:
+        """Make ``key`` ready in ``delay_s`` seconds and not before, whoever adds it meanwhile."""
+        self._held_until[key] = now + delay_s
+        self.add_after(key, delay_s, now)
 
     def forget(self, key: K) -> None:
         """Reset the back-off of ``key``."""
@@ -117,6 +125,7 @@ class WorkQueue(Generic[K]):
         if not self._ready:
             return None
         key = self._ready.popleft()
+        self._held_until.pop(key, None)
         wait_s = max(0.0, now - self._ready_since.pop(key))
         self._working.add(key)
         self.counters.taken += 1
@@ -170,11 +179,16 @@ class AsyncWorkQueue(Generic[K]):
         self.core.add_after(key, delay_s, self._now())
         self._wake()
 
-    def retry(self, key: K, *, at_least_s: float = 0.0, at_once: bool = False) -> float:
+    def retry(self, key: K, *, at_once: bool = False) -> float:
         """Make ``key`` ready after its back-off (see :meth:`WorkQueue.retry`); return the seconds it waits."""
-        delay_s = self.core.retry(key, self._now(), at_least_s=at_least_s, at_once=at_once)
+        delay_s = self.core.retry(key, self._now(), at_once=at_once)
         self._wake()
         return delay_s
+
+    def hold(self, key: K, delay_s: float) -> None:
+        """Make ``key`` ready in ``delay_s`` seconds and not before, whoever adds it meanwhile."""
+        self.core.hold(key, delay_s, self._now())
+        self._wake()
 
     def forget(self, key: K) -> None:
         """Reset the back-off of ``key``."""

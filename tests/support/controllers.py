@@ -97,9 +97,7 @@ async def cloud(settings: ControllerSettings | None = None, store: MemoryStore |
     client = LocalClient(registry)
     informers = Informers(memory)
     recorder = EventRecorder(client, clock, "test")
-    manager = ControllerManager(
-        client, informers, recorder, clock, builtin_kinds(), settings=settings, rng=Random(2)
-    )
+    manager = ControllerManager(client, informers, recorder, clock, builtin_kinds(), settings=settings, rng=Random(2))
     async with asyncio.TaskGroup() as group:
         await bootstrap(registry)
         tasks = [group.create_task(part.run()) for part in (informers, recorder, manager)]

@@ -53,7 +53,23 @@ def test_retries_back_off_until_forgotten() -> None:
     assert queue.attempts("a") == 3
     queue.forget("a")
     assert queue.retry("a", now=0.0) == 1.0
-    assert queue.retry("b", now=0.0, at_least_s=30.0) == 30.0
+    assert queue.retry("b", now=0.0, at_once=True) == 0.0
+    assert queue.take(0.0) == "b"
+
+
+def test_a_held_key_waits_whoever_adds_it() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add("a", now=0.0)
+    assert queue.take(0.0) == "a"
+    queue.add("a", now=0.5)
+    queue.hold("a", 7.0, now=1.0)
+    queue.done("a", 1.0)
+    queue.add("a", now=2.0)
+    assert queue.take(7.9) is None
+    assert queue.take(8.0) == "a"
+    queue.done("a", 8.0)
+    queue.add("a", now=8.0)
+    assert queue.take(8.0) == "a"
 
 
 def test_counters_tell_how_long_keys_waited() -> None:
@@ -102,12 +118,15 @@ def test_no_key_is_lost_and_none_has_two_workers(steps: list[tuple[str, int]]) -
 async def test_each_ready_key_wakes_one_worker() -> None:
     queue: AsyncWorkQueue[str] = AsyncWorkQueue(doubling)
     taken: list[str] = []
+    finished = asyncio.Event()
 
     async def work() -> None:
         while True:
             key = await queue.get()
             taken.append(key)
             queue.done(key)
+            if key == "late":
+                finished.set()
 
     async with asyncio.TaskGroup() as group:
         workers = [group.create_task(work()) for _ in range(3)]
@@ -115,8 +134,7 @@ async def test_each_ready_key_wakes_one_worker() -> None:
         for key in "abcd":
             queue.add(key)
         queue.add_after("late", 60.0)
-        while len(taken) < 5:
-            await asyncio.sleep(1)
+        await finished.wait()
         for worker in workers:
             worker.cancel()
     assert taken == ["a", "b", "c", "d", "late"]

@@ -55,7 +55,9 @@ async def test_a_deployment_gets_its_pods_and_reports_them() -> None:
         assert condition(body, "Available")["reason"] == "MinimumReplicasAvailable"
         assert condition(body, "Progressing")["reason"] == "NewReplicaSetAvailable"
         [replicaset] = await made.client.list(REPLICASETS, "default")
-        assert all(pod["metadata"]["name"].startswith(f"{replicaset['metadata']['name']}-") for pod in await made.pods())
+        assert all(
+            pod["metadata"]["name"].startswith(f"{replicaset['metadata']['name']}-") for pod in await made.pods()
+        )
 
 
 async def test_a_new_template_rolls_and_undo_rolls_back_with_a_new_revision() -> None:
