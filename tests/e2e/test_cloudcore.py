@@ -110,7 +110,7 @@ async def test_an_explicit_port_in_use_is_one_line_and_status_2(flag: str, tmp_p
         (["token", "create", "--data-dir=x", "--node=n", "--ttl=soon"], "'soon' is no duration"),
         (["nodes", "--data-dir=x"], "has `cloudcore run` run with this --data-dir?"),
         (["status", "--data-dir=x"], "no cloudcore has run in x"),
-        (["restore", "--data-dir=x", "absent"], "absent"),
+        (["restore", "--data-dir=.", "absent"], "there is no database absent"),
     ],
 )
 async def test_wrong_use_is_one_line_and_status_2(
@@ -125,7 +125,7 @@ async def test_wrong_use_is_one_line_and_status_2(
 
 async def test_a_user_who_may_not_write_the_folder_is_told_so(tmp_path: Path) -> None:
     folder = tmp_path / "somebody-elses"
-    folder.mkdir(mode=0o500)
+    folder.mkdir(mode=0o555)
     if os.geteuid() == 0:
         os.chown(folder, 65534, 65534)
     status, _, err = await run(
