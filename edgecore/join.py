@@ -80,6 +80,7 @@ def join(folder: DataFolder, request: Request) -> Identity:
     """
     host, port = _address(request.server)
     fingerprint = _check(request)
+    folder.make()
     authority = _fetch_authority(host, port, fingerprint)
     try:
         key = _own_key(folder)

@@ -11,7 +11,7 @@ field   value
 2       data folder's disk in use, thousandths
 3       received on all but the loopback interface, bytes/s
 4       sent on all but the loopback interface, bytes/s
-5       containers running
+5       pods bound to the node
 ======  =====================================================
 """
 
@@ -43,7 +43,7 @@ class Load:
         disk: The data folder's disk in use, thousandths.
         rx_bytes_s: Received, bytes per second.
         tx_bytes_s: Sent, bytes per second.
-        containers: Containers running.
+        pods: Pods bound to it.
     """
 
     cpu: int = 0
@@ -51,7 +51,7 @@ class Load:
     disk: int = 0
     rx_bytes_s: int = 0
     tx_bytes_s: int = 0
-    containers: int = 0
+    pods: int = 0
 
 
 class HeartbeatEncoder:

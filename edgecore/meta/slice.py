@@ -74,6 +74,10 @@ class Slice:
         """Return the decoded objects of ``resource``."""
         return [self._held(row) for row in self._by_resource.get(resource, {}).values()]
 
+    def count_of(self, resource: str) -> int:
+        """Return how many objects of ``resource`` are held."""
+        return len(self._by_resource.get(resource, ()))
+
     def put(self, row: ObjectRow) -> None:
         """Hold ``row`` instead of what its key held."""
         self.drop(row.key)

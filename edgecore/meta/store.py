@@ -99,6 +99,10 @@ class MetaStore:
         """Return all held objects of ``resource``."""
         return self._slice.list(resource)
 
+    def count_of(self, resource: str) -> int:
+        """Return how many objects of ``resource`` are held."""
+        return self._slice.count_of(resource)
+
     def subscribe(self, subscriber: Subscriber) -> None:
         """Tell ``subscriber`` of every change committed from now on."""
         self._subscribers.append(subscriber)

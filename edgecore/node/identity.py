@@ -2,13 +2,16 @@
 
 ::
 
-    <data folder>/            0700
-      identity.json           name, instance id, where the hub is; 0600
+    <data folder>/            0711: pods that run as another user must get to their own folders
+      identity.json           name, instance id, where the hub is; 0600, as all files here
       instance                the instance id, minted before the first join and never changed
-      pki/node.key            ECDSA P-256, 0600
-      pki/node.crt pki/ca.crt
-      meta.db                 the meta store
       agent.lock              held while an agent runs
+      link.json               what the agent last knew of its link
+      pki/                    0700
+        node.key              ECDSA P-256
+        node.crt ca.crt
+      meta/meta.db            the meta store; 0700
+      pods/ volumes/          the runtimes' and the pods' own
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ class DataFolder:
     @property
     def meta(self) -> Path:
         """The meta database."""
-        return self.root / "meta.db"
+        return self.root / "meta" / "meta.db"
 
     @property
     def lock(self) -> Path:
@@ -92,8 +95,26 @@ class DataFolder:
 
     @property
     def pods(self) -> Path:
-        """The runtimes' and volumes' folder."""
+        """The process runtime's folder."""
         return self.root / "pods"
+
+    @property
+    def volumes(self) -> Path:
+        """The folder of the pods' volumes and notes."""
+        return self.root / "volumes"
+
+    def make(self) -> None:
+        """Make the folder itself where it is missing.
+
+        Raises:
+            UsageError: It cannot be made, or is not a folder one can write to.
+        """
+        try:
+            self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot use {self.root} as data folder: {error.strerror or error}") from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise UsageError(f"cannot use {self.root} as data folder: no permission to write there")
 
 
 def load_identity(folder: DataFolder) -> Identity:

@@ -44,7 +44,7 @@ class NodeReporter:
         sampler: Where samples come from.
         wall_clock: Returns seconds since the epoch.
         settings: How often.
-        containers: Returns how many containers run, for the load.
+        pods: Returns how many pods are bound to this node, for the load.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class NodeReporter:
         sampler: Sampler,
         wall_clock: Callable[[], float],
         settings: ReporterSettings | None = None,
-        containers: Callable[[], int] = lambda: 0,
+        pods: Callable[[], int] = lambda: 0,
     ) -> None:
         self._reports = reports
         self._facts = facts
@@ -64,7 +64,7 @@ class NodeReporter:
         self._sampler = sampler
         self._wall_clock = wall_clock
         self._settings = settings or ReporterSettings()
-        self._containers = containers
+        self._pods = pods
         self._conditions: list[Body] = []
         self._reported_at: float | None = None
         self._latest: Sample | None = None
@@ -73,14 +73,14 @@ class NodeReporter:
         """Return how busy the node was at the latest sample."""
         sample = self._latest
         if sample is None:
-            return Load(containers=self._containers())
+            return Load(pods=self._pods())
         return Load(
             cpu=round(sample.cpu * 1000),
             memory=round(sample.memory_used * 1000),
             disk=round(sample.disk_used * 1000),
             rx_bytes_s=round(sample.rx_bytes_s),
             tx_bytes_s=round(sample.tx_bytes_s),
-            containers=self._containers(),
+            pods=self._pods(),
         )
 
     async def run(self) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from protocol.heartbeat import FULL_EVERY, HeartbeatDecoder, HeartbeatEncoder, HeartbeatError, Load
 
-BUSY = Load(cpu=512, memory=730, disk=100, rx_bytes_s=125_000, tx_bytes_s=40_000, containers=7)
+BUSY = Load(cpu=512, memory=730, disk=100, rx_bytes_s=125_000, tx_bytes_s=40_000, pods=7)
 
 loads = st.builds(Load, *[st.integers(0, 1000)] * 3, *[st.integers(0, 2**40)] * 2, st.integers(0, 500))
 
@@ -49,7 +49,7 @@ def test_what_is_read_is_never_far_from_what_is(samples: list[Load]) -> None:
     for load in samples:
         read = decoder.decode(encoder.encode(load))
         assert abs(read.cpu - load.cpu) < 10
-        assert read.containers == load.containers or abs(read.containers - load.containers) <= read.containers / 8
+        assert read.pods == load.pods or abs(read.pods - load.pods) <= read.pods / 8
 
 
 @pytest.mark.parametrize(

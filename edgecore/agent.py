@@ -1,0 +1,143 @@
+"""The agent without its surroundings: no sockets, files or signals of its own, so that a simulation can hold dozens.
+
+One task group owns everything: the meta store's keeper, the pods driver, the node's reporter and the hub client. If
+one of them dies, all end with it, and the process: the pods do not notice, and the next agent adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+from edgecore.hub.client import Dial, HubClient, LinkState
+from edgecore.hub.session import Introduction
+from edgecore.meta.store import MetaStore
+from edgecore.node.facts import Facts
+from edgecore.node.reporter import NodeReporter, ReporterSettings
+from edgecore.node.sampler import Sampler
+from edgecore.node.status import Allotment
+from edgecore.pods.driver import PodsDriver, PodsSettings
+from edgecore.pods.runtimes.base import Runtime
+from edgecore.pods.storage import PodStorage
+from protocol.settings import LinkSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The device the agent runs on.
+
+    Attributes:
+        facts: What it is.
+        allotment: What of it is for pods.
+        sampler: How it fares.
+        runtimes: What runs pods; the one named first in the allotment is the default.
+        storage: Where pods' volumes are kept.
+    """
+
+    facts: Facts
+    allotment: Allotment
+    sampler: Sampler
+    runtimes: Iterable[Runtime]
+    storage: PodStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may differ from one agent to another.
+
+    Attributes:
+        link: The link's settings.
+        reporter: How often the node is looked at.
+        wall_clock: Returns seconds since the epoch; all timers run on the event loop's clock.
+        on_state: Told whenever the link's state changes.
+    """
+
+    link: LinkSettings | None = None
+    reporter: ReporterSettings | None = None
+    wall_clock: Callable[[], float] = time.time
+    on_state: Callable[[LinkState], None] = lambda _: None
+
+
+class Agent:
+    """An edge agent. Call :meth:`run` once; cancelling it is a crash, :meth:`stop` an orderly end.
+
+    Args:
+        store: The meta store. The caller closes it when ``run`` has ended.
+        introduction: Who this node is.
+        machine: The device.
+        dial: Opens a connection to the hub.
+        rng: Source of all jitter.
+        options: The rest.
+    """
+
+    def __init__(
+        self,
+        store: MetaStore,
+        introduction: Introduction,
+        machine: Machine,
+        *,
+        dial: Dial,
+        rng: Random,
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        self._store = store
+        self._stopped = asyncio.Event()
+        self._stop_pods = False
+        self._pods = PodsDriver(
+            PodsSettings(introduction.node, machine.facts.addresses[0], machine.allotment.runtimes[0]),
+            desired=store,
+            reports=store,
+            runtimes=machine.runtimes,
+            storage=machine.storage,
+            wall=options.wall_clock,
+        )
+        store.subscribe(self._pods)
+        self._reporter = NodeReporter(
+            store,
+            machine.facts,
+            machine.allotment,
+            sampler=machine.sampler,
+            wall_clock=options.wall_clock,
+            settings=options.reporter,
+            pods=lambda: store.count_of("pods"),
+        )
+        self._hub = HubClient(
+            dial,
+            store,
+            introduction,
+            load=self._reporter.load,
+            rng=rng,
+            settings=options.link,
+            on_state=options.on_state,
+        )
+
+    @property
+    def link(self) -> LinkState:
+        """Where the way to the cloud stands."""
+        return self._hub.state
+
+    async def run(self) -> None:
+        """Run pods and keep in touch with the cloud until :meth:`stop`."""
+        async with asyncio.TaskGroup() as tasks:
+            lasting = [
+                tasks.create_task(self._store.run(), name="meta-keeper"),
+                tasks.create_task(self._reporter.run(), name="node-reporter"),
+            ]
+            tasks.create_task(self._pods.run(), name="pods-driver")
+            hub = tasks.create_task(self._hub.run(), name="hub-client")
+            await self._stopped.wait()
+            # While the link is still up, so that the last statuses reach the cloud if it is there.
+            await self._pods.close(stop_pods=self._stop_pods)
+            self._hub.leave()
+            await hub
+            for task in lasting:
+                task.cancel()
+
+    def stop(self, *, stop_pods: bool = False) -> None:
+        """End :meth:`run`: say goodbye to the cloud and leave the pods running, or stop them first."""
+        self._stop_pods = stop_pods
+        self._stopped.set()

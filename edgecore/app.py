@@ -1,0 +1,171 @@
+"""The composition root of the agent's process: builds the parts on real files and sockets, and answers signals."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from random import Random, SystemRandom
+
+import structlog
+
+from edgecore.agent import Agent, Machine, Options
+from edgecore.hub.client import LinkState
+from edgecore.hub.dialer import Dialer, client_context
+from edgecore.hub.session import Introduction
+from edgecore.meta.sqlite import SqliteEngine
+from edgecore.meta.store import MetaStore
+from edgecore.node.facts import gather
+from edgecore.node.identity import DataFolder, Identity, load_identity, write_private
+from edgecore.node.reporter import ReporterSettings
+from edgecore.node.sampler import HostSampler
+from edgecore.node.status import Allotment
+from edgecore.pods.runtimes.base import Runtime
+from edgecore.pods.runtimes.process.runtime import ProcessRuntime
+from edgecore.pods.volumes import DiskStorage
+from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
+from protocol.errors import UsageError
+from protocol.logs import configure_logs
+
+log = structlog.get_logger("edgecore")
+
+
+async def run_agent(handover: Handover) -> None:
+    """Run the agent until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: The data folder cannot be used.
+    """
+    settings = handover.settings
+    folder = DataFolder(settings.data_dir)
+    identity = load_identity(folder)
+    with _alone(folder):
+        store = MetaStore(SqliteEngine(folder.meta), identity.node)
+        try:
+            agent = _build(settings, folder, identity, store)
+            async with asyncio.TaskGroup() as tasks:
+                reloads = _Reloads(handover, tasks)
+                _answer_signals(agent, settings, reloads)
+                log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of("pods"))
+                await agent.run()
+        finally:
+            await store.close()
+    log.info("agent stopped", pods="stopped" if settings.stop_pods else "left running")
+
+
+def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, store: MetaStore) -> Agent:
+    rng: Random = SystemRandom()
+    facts = gather(folder.root)
+    allotment = Allotment(
+        max_pods=settings.max_pods,
+        reserved_memory_bytes=settings.reserved_memory_mib << 20,
+        runtimes=identity.runtimes,
+        version=own_version(),
+    )
+    machine = Machine(facts, allotment, HostSampler(folder.root), _runtimes(folder), DiskStorage(folder.volumes))
+    return Agent(
+        store,
+        Introduction(identity.node, identity.instance, own_version()),
+        machine,
+        dial=Dialer(settings.hub or identity.hub.get("websocket", ()), client_context(folder)),
+        rng=rng,
+        options=Options(
+            reporter=ReporterSettings(status_s=settings.status_s),
+            on_state=lambda state: _record_link(folder, state),
+        ),
+    )
+
+
+def _runtimes(folder: DataFolder) -> list[Runtime]:
+    return [ProcessRuntime(folder.pods)]
+
+
+def own_version() -> str:
+    """Return this project's version."""
+    try:
+        return version("aiokubeedge")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"
+
+
+@contextmanager
+def _alone(folder: DataFolder) -> Iterator[None]:
+    """Hold the data folder's lock: one agent per folder.
+
+    Raises:
+        UsageError: Another agent holds it, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip()
+            raise UsageError(f"another agent (pid {holder or 'unknown'}) runs on {folder.root}") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _record_link(folder: DataFolder, state: LinkState) -> None:
+    """Leave the link's state for ``edgecore status``, which reads it while the agent runs and after."""
+    content = {
+        "phase": state.phase,
+        "reason": state.reason,
+        "address": state.address,
+        "code": state.code,
+        "retryInSeconds": round(state.retry_in_s, 1),
+        "since": time.time(),
+    }
+    try:
+        write_private(folder.link, json.dumps(content).encode())
+    except OSError as error:
+        log.warning("link state not recorded", cause=str(error))
+
+
+def _answer_signals(agent: Agent, settings: AgentSettings, reloads: _Reloads) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: agent.stop(stop_pods=settings.stop_pods))
+    loop.add_signal_handler(signal.SIGHUP, reloads.begin)
+
+
+class _Reloads:
+    """Reads the settings again at SIGHUP, in a process of its own: this one never loads what checks them."""
+
+    def __init__(self, handover: Handover, tasks: asyncio.TaskGroup) -> None:
+        self._handover = handover
+        self._tasks = tasks
+
+    def begin(self) -> None:
+        self._tasks.create_task(self._reload(), name="reload")
+
+    async def _reload(self) -> None:
+        request = json.dumps({"flags": dict(self._handover.flags), "file": self._handover.file}).encode()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "edgecore.config",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        answer, complaint = await process.communicate(request)
+        if process.returncode != 0:
+            log.error("settings not reloaded", cause=complaint.decode(errors="replace").strip().rpartition("\n")[2])
+            return
+        fresh = settings_from(json.loads(answer))
+        configure_logs(level=fresh.log_level, form=fresh.log_format)
+        log.info("settings reloaded", taken=list(RELOADABLE))

@@ -1,0 +1,171 @@
+"""The ``edgecore`` command.
+
+``run`` checks the settings here and then becomes the daemon by exec, so that the agent's process never loads what only
+the command line needs. ``join`` is the only one that loads cryptography.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgecore import config
+from edgecore.settings import RESOLVED
+from protocol.errors import AiokubeedgeError, UsageError
+from protocol.objects.keys import NodeName
+
+app = typer.Typer(
+    name="edgecore",
+    help="The edge side of aiokubeedge: runs pods on a device, with or without its cloud.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataDir = Annotated[Path, typer.Option("--data-dir", "-d", help="The agent's data folder.", envvar="EDGECORE_DATA_DIR")]
+
+
+class Output(StrEnum):
+    """Forms of output."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of the output.")]
+
+
+def _setting(name: str, *names: str) -> Any:
+    field = config.Settings.model_fields[name]
+    default = "" if field.is_required() or not field.default else f" [default: {field.default}]"
+    return typer.Option(*names, help=f"{field.description}{default}", show_default=False)
+
+
+@app.command()
+def join(
+    data_dir: DataDir,
+    server: Annotated[str, typer.Option(help="Enrolment address of the cloud: https://HOST:10002.")],
+    node_name: Annotated[str, typer.Option(help="Name of this node; the token must be for it.")],
+    token: Annotated[str, typer.Option(help="Token of `cloudcore token create`.", envvar="EDGECORE_TOKEN")] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token, so that it shows in no process list; - reads stdin.")
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Label of the Node, k=v; may be given again.")] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option(help="Runtime for pods; the first is for pods that name none. [process]")
+    ] = None,
+) -> None:
+    """Make this device a node of a cloud. Repeating it with the same token is safe."""
+    from edgecore.join import Request, join  # noqa: PLC0415 - cryptography costs 8 MB and 50 ms
+    from edgecore.node.identity import DataFolder  # noqa: PLC0415
+
+    runtimes = tuple(runtime or ["process"])
+    unknown = set(runtimes) - {"process"}
+    if unknown:
+        raise UsageError(f"--runtime {unknown.pop()!r}: this edgecore has process")
+    request = Request(server, _token(token, token_file), NodeName(node_name), _labels(label or []), runtimes)
+    identity = join(DataFolder(data_dir.expanduser().absolute()), request)
+    typer.echo(f"joined as node {identity.node}; start the agent: edgecore run --data-dir {data_dir}")
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917
+    data_dir: Annotated[Path | None, _setting("data_dir", "--data-dir", "-d")] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="YAML file with settings. [default: edgecore.yaml in the folder]")
+    ] = None,
+    stop_pods: Annotated[bool | None, _setting("stop_pods")] = None,
+    max_pods: Annotated[int | None, _setting("max_pods")] = None,
+    hub: Annotated[str | None, _setting("hub")] = None,
+    status_s: Annotated[float | None, _setting("status_s")] = None,
+    reserved_memory_mib: Annotated[int | None, _setting("reserved_memory_mib")] = None,
+    log_level: Annotated[str | None, _setting("log_level")] = None,
+    log_format: Annotated[str | None, _setting("log_format")] = None,
+) -> None:
+    """Run the agent. SIGTERM ends it and leaves the pods running, unless --stop-pods; SIGHUP reads log settings."""
+    flags = {name: value for name, value in locals().items() if value is not None and name != "config_file"}
+    settings = config.load(flags, config_file)
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
+    os.environ[RESOLVED] = json.dumps(
+        {
+            "settings": settings.model_dump(mode="json"),
+            "flags": plain,
+            "file": "" if config_file is None else str(config_file.absolute()),
+        }
+    )
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "edgecore"])
+
+
+@app.command()
+def status(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
+    """Show this node's agent and its link, from the data folder alone."""
+    from edgecore import local  # noqa: PLC0415
+    from edgecore.tables import status_table  # noqa: PLC0415 - rich is slow to load
+
+    shown = local.status_of(local.read(data_dir))
+    if output is Output.JSON:
+        typer.echo(json.dumps(shown, indent=1))
+    else:
+        status_table(shown, local.wall_clock())
+
+
+@app.command()
+def pods(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
+    """Show the pods of this node, from the data folder alone."""
+    from edgecore import local  # noqa: PLC0415
+    from edgecore.tables import pods_table  # noqa: PLC0415
+
+    rows = local.pods_of(local.read(data_dir), local.wall_clock())
+    if output is Output.JSON:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        pods_table(rows)
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415
+
+    typer.echo(f"edgecore {installed('aiokubeedge')}")
+
+
+def _token(token: str, token_file: Path | None) -> str:
+    if bool(token) == bool(token_file):
+        raise UsageError("give the token with --token or with --token-file")
+    if token_file is None:
+        return token.strip()
+    try:
+        text = sys.stdin.read() if str(token_file) == "-" else token_file.read_text()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the token from {token_file}: {error}") from error
+    return text.strip()
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"--label {pair!r}: write k=v")
+        labels[key] = value
+    return labels
+
+
+def main() -> None:
+    """Run the command; errors are one line. Exit status 2: wrong use; 1: refused, or it could not be done."""
+    try:
+        app()
+    except UsageError as error:
+        print(f"edgecore: {error}", file=sys.stderr)  # noqa: T201 - the terminal is the interface here
+        sys.exit(2)
+    except AiokubeedgeError as error:
+        print(f"edgecore: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

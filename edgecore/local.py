@@ -1,0 +1,168 @@
+"""What ``edgecore status`` and ``pods`` show: read from the data folder alone, whether the agent runs or not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from edgecore.meta.engine import ReportRow, Snapshot
+from edgecore.meta.slice import decode
+from edgecore.meta.sqlite import read_only
+from edgecore.meta.upstream import POD_STATUS
+from edgecore.node.identity import DataFolder, Identity, load_identity
+from protocol.errors import UsageError
+from protocol.objects.keys import Body
+from protocol.objects.times import parse_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class LocalState:
+    """A data folder as it is now.
+
+    Attributes:
+        identity: Who the node is.
+        agent_pid: The agent that runs on it, None when none does.
+        link: What was last recorded of the link; empty when nothing was.
+        stored: What the meta store holds; empty before the first run.
+    """
+
+    identity: Identity
+    agent_pid: int | None
+    link: dict[str, Any]
+    stored: Snapshot
+
+
+def read(data_dir: Path) -> LocalState:
+    """Read a data folder.
+
+    Raises:
+        UsageError: It has not been joined, or cannot be read.
+    """
+    folder = DataFolder(data_dir.expanduser().absolute())
+    identity = load_identity(folder)
+    try:
+        stored = read_only(folder.meta)
+    except FileNotFoundError:
+        stored = Snapshot()
+    except sqlite3.Error as error:
+        raise UsageError(f"cannot read {folder.meta}: {error}") from error
+    return LocalState(identity, _agent_pid(folder), _link(folder), stored)
+
+
+def _agent_pid(folder: DataFolder) -> int | None:
+    """Return the pid of whoever holds the folder's lock."""
+    try:
+        descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).strip()
+        return int(holder) if holder.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _link(folder: DataFolder) -> dict[str, Any]:
+    try:
+        recorded = json.loads(folder.link.read_text())
+    except (OSError, ValueError):
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def status_of(state: LocalState) -> dict[str, Any]:
+    """Return what ``edgecore status`` shows, as plain values."""
+    stored, link = state.stored, state.link
+    running = state.agent_pid is not None
+    return {
+        "node": state.identity.node,
+        "instance": state.identity.instance,
+        "server": state.identity.server,
+        "agent": {"running": running, "pid": state.agent_pid},
+        "link": {
+            "phase": link.get("phase", "unknown") if running else "stopped",
+            "address": link.get("address", "") if running else "",
+            "reason": link.get("reason", ""),
+            "code": link.get("code", 0),
+            "since": link.get("since"),
+        },
+        "inStepOnce": stored.facts.get("complete") == "yes",
+        "epoch": int(stored.facts.get("epoch", "0")),
+        "objects": len(stored.objects),
+        "pods": sum(row.key.resource == "pods" for row in stored.objects),
+        "owed": sum(row.owed for row in stored.reports) + len(stored.events),
+    }
+
+
+def pods_of(state: LocalState, now: float) -> list[dict[str, Any]]:
+    """Return a row per pod that this node should run, sorted by namespace and name.
+
+    Args:
+        state: The data folder.
+        now: Seconds since the epoch, for the age.
+    """
+    reports = {row.key: row for row in state.stored.reports}
+    rows = [
+        _pod_row(decode(held.body), reports.get(held.key._replace(resource=POD_STATUS)), now)
+        for held in state.stored.objects
+        if held.key.resource == "pods"
+    ]
+    return sorted(rows, key=lambda row: (row["namespace"], row["name"]))
+
+
+def _pod_row(pod: Body, report: ReportRow | None, now: float) -> dict[str, Any]:
+    metadata = pod["metadata"]
+    status: Body = {}
+    if report is not None and report.uid == metadata.get("uid"):
+        status = msgpack.unpackb(report.body, strict_map_key=False).get("status") or {}
+    containers = status.get("containerStatuses") or []
+    started = status.get("startTime")
+    return {
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata.get("uid", ""),
+        "ready": f"{sum(bool(each.get('ready')) for each in containers)}/{len(pod['spec'].get('containers') or ())}",
+        "status": _phase(metadata, status, containers),
+        "restarts": sum(int(each.get("restartCount", 0)) for each in containers),
+        "ageSeconds": round(now - parse_timestamp(started)) if started else None,
+        "reported": report is not None and not report.owed,
+    }
+
+
+def _phase(metadata: Body, status: Body, containers: list[Body]) -> str:
+    """Return the word that ``kubectl get pods`` would show."""
+    if metadata.get("deletionTimestamp"):
+        return "Terminating"
+    for container in containers:
+        state = container.get("state") or {}
+        for kind in ("waiting", "terminated"):
+            reason = (state.get(kind) or {}).get("reason")
+            if reason:
+                return str(reason)
+    return str(status.get("reason") or status.get("phase") or "Pending")
+
+
+def age(seconds: float | None) -> str:
+    """Return a duration as kubectl writes one: ``12s``, ``5m``, ``3h``, ``8d``."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(max(0.0, seconds))}s"
+
+
+def wall_clock() -> float:
+    """Return seconds since the epoch."""
+    return time.time()
