@@ -1,0 +1,233 @@
+"""What nodes may report, and how each report is settled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+
+from cloudcore.errors import AlreadyExists, Conflict, NotFound, StorageUnavailable
+from protocol.messages import Item, Op, Verdict
+from protocol.objects.conditions import find_condition
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
+from tests.support.clouds import Cloud, cloud
+
+pytestmark = pytest.mark.looptime
+
+N1 = NodeName("n1")
+
+
+def report(resource: str, name: str, body: Any, *, uid: str = "", namespace: str = "default", op: Op = Op.PUT) -> Item:
+    packed = body if isinstance(body, bytes) else msgpack.packb(body)
+    return Item(
+        op, ObjectKey(resource, namespace, name), Uid(uid), Revision(0), packed, name if op is Op.COMMAND else ""
+    )
+
+
+def event(name: str, involved: Body, *, namespace: str = "default") -> Item:
+    body = {
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": involved,
+        "reason": "Started",
+        "message": "m",
+        "type": "Normal",
+        "source": {"component": "edgecore"},
+    }
+    return report("events", name, body, namespace=namespace, op=Op.COMMAND)
+
+
+async def settle_one(c: Cloud, item: Item) -> Verdict:
+    (verdict,) = await c.hub.upstream.settle(N1, [item], lambda: True)
+    return verdict
+
+
+async def uid_of(c: Cloud, name: str) -> str:
+    return str((await c.client.get("pods", "default", name))["metadata"]["uid"])
+
+
+async def test_a_nodes_status_is_stored_and_others_conditions_stay() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        body = await c.client.get("nodes", "", "n1")
+        body["status"] = {"conditions": [{"type": "DuplicateInstance", "status": "True"}]}
+        await c.client.update("nodes", body, subresource="status")
+        ready = {"type": "Ready", "status": "True"}
+        item = report("nodes/status", "n1", {"status": {"conditions": [ready]}}, namespace="")
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        conditions = (await c.client.get("nodes", "", "n1"))["status"]["conditions"]
+        assert find_condition(conditions, "Ready") == ready
+        assert find_condition(conditions, "DuplicateInstance") is not None
+
+
+async def test_the_same_status_again_writes_nothing() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("p", "n1")
+        item = report("pods/status", "p", {"status": {"phase": "Running"}}, uid=pod["metadata"]["uid"])
+        await settle_one(c, item)
+        revision = c.store.revision
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        assert c.store.revision == revision
+
+
+async def test_a_pod_that_has_stopped_is_removed() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("p", "n1")
+        await c.client.delete("pods", "default", "p", grace_s=30)
+        item = report("pods", "p", b"", uid=pod["metadata"]["uid"], op=Op.DELETE)
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        with pytest.raises(NotFound):
+            await c.client.get("pods", "default", "p")
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+
+
+async def test_an_older_pods_end_does_not_touch_the_one_of_the_same_name() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_pod("p", "n1")
+        item = report("pods", "p", b"", uid="an older one", op=Op.DELETE)
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        late = report("pods/status", "p", {"status": {"phase": "Failed"}}, uid="an older one")
+        assert (await settle_one(c, late)).outcome.name == "APPLIED"
+        assert (await c.client.get("pods", "default", "p"))["status"].get("phase") != "Failed"
+
+
+FORBIDDEN: list[tuple[str, Item, str]] = [
+    ("another node's status", report("nodes/status", "n2", {"status": {}}, namespace=""), "Forbidden"),
+    ("a secret", report("secrets", "s", {"data": {}}), "Forbidden"),
+    ("a node object", report("nodes", "n1", {"metadata": {}}, namespace=""), "Forbidden"),
+    ("a pod object", report("pods", "p", {"spec": {}}), "Forbidden"),
+    ("a command that is none", report("pods", "p", {}, op=Op.COMMAND), "Forbidden"),
+    ("no status", report("nodes/status", "n1", {"spec": {}}, namespace=""), "Invalid"),
+    ("a status of the wrong type", report("nodes/status", "n1", {"status": 1}, namespace=""), "Invalid"),
+    (
+        "conditions of the wrong type",
+        report("nodes/status", "n1", {"status": {"conditions": [1]}}, namespace=""),
+        "Invalid",
+    ),
+    ("rubbish", report("nodes/status", "n1", b"\xc1", namespace=""), "Invalid"),
+    ("bytes inside", report("nodes/status", "n1", {"status": {"a": b"\x00"}}, namespace=""), "Invalid"),
+    ("a list", report("nodes/status", "n1", [], namespace=""), "Invalid"),
+    ("too much", report("nodes/status", "n1", {"status": {"a": "x" * 600_000}}, namespace=""), "RequestEntityTooLarge"),
+    ("an event about another node", event("e", {"kind": "Node", "name": "n2"}), "Forbidden"),
+    ("an event about a secret", event("e", {"kind": "Secret", "name": "s"}), "Forbidden"),
+    ("an event about another's pod", event("e", {"kind": "Pod", "name": "other", "namespace": "default"}), "Forbidden"),
+    (
+        "an event under another name",
+        report("events", "e", {"metadata": {"name": "f"}, "involvedObject": {}}, op=Op.COMMAND),
+        "Invalid",
+    ),
+    ("an event of nothing", report("events", "e", {}, op=Op.COMMAND), "Invalid"),
+]
+
+
+@pytest.mark.parametrize(("item", "code"), [case[1:] for case in FORBIDDEN], ids=[case[0] for case in FORBIDDEN])
+async def test_what_a_node_may_not_write_is_rejected_and_shown(item: Item, code: str) -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        await c.add_pod("other", "n2")
+        await c.hub.ready.wait()
+        verdict = await settle_one(c, item)
+        assert (verdict.outcome.name, verdict.code) == ("REJECTED", code)
+        assert c.recorder.reasons() == ["ReportRejected"]
+
+
+async def test_the_status_of_another_nodes_pod_is_rejected() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        pod = await c.add_pod("other", "n2")
+        item = report("pods/status", "other", {"status": {"phase": "Failed"}}, uid=pod["metadata"]["uid"])
+        assert (await settle_one(c, item)).code == "Forbidden"
+        assert (await c.client.get("pods", "default", "other"))["status"].get("phase") != "Failed"
+
+
+async def test_a_pod_that_nobody_deleted_is_not_removed() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("p", "n1")
+        item = report("pods", "p", b"", uid=pod["metadata"]["uid"], op=Op.DELETE)
+        assert (await settle_one(c, item)).code == "Forbidden"
+        assert await uid_of(c, "p") == pod["metadata"]["uid"]
+
+
+async def test_an_event_is_stored_once_with_the_node_as_its_source() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("p", "n1")
+        involved = {"kind": "Pod", "name": "p", "namespace": "default", "uid": pod["metadata"]["uid"]}
+        item = event("p.1", involved)
+        await _routed(c, "p")
+        for _ in range(2):
+            assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        (stored,) = await c.client.list("events", "default")
+        assert stored["source"] == {"component": "edgecore", "host": "n1"}
+
+
+async def test_an_event_about_a_pod_that_is_gone_is_settled() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        item = event("p.1", {"kind": "Pod", "name": "gone", "namespace": "default"})
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        assert await c.client.list("events", "default") == []
+
+
+class Failing:
+    """A client whose writes fail in a given way, a given number of times."""
+
+    def __init__(self, client: Any, error: Exception, times: int) -> None:
+        self._client = client
+        self._error = error
+        self.times = times
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"update", "create", "delete"} and self.times > 0:
+            self.times -= 1
+            return self._fail
+        return getattr(self._client, name)
+
+    async def _fail(self, *args: object, **options: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "outcome"),
+    [
+        (Conflict("overtaken"), 3, "APPLIED"),
+        (Conflict("overtaken"), 100, "LATER"),
+        (StorageUnavailable("disk full"), 1, "LATER"),
+        (AlreadyExists("odd"), 1, "REJECTED"),
+    ],
+)
+async def test_errors_of_the_store_become_verdicts(error: Exception, times: int, outcome: str) -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("p", "n1")
+        c.hub.upstream._client = Failing(c.client, error, times)
+        item = report("pods/status", "p", {"status": {"phase": "Running"}}, uid=pod["metadata"]["uid"])
+        assert (await settle_one(c, item)).outcome.name == outcome
+
+
+async def test_one_batch_keeps_the_order_per_object_and_answers_each_item() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pods = [await c.add_pod(f"p{index}", "n1") for index in range(5)]
+        items = [
+            report("pods/status", f"p{index}", {"status": {"phase": phase}}, uid=pods[index]["metadata"]["uid"])
+            for phase in ("Pending", "Running", "Succeeded")
+            for index in range(5)
+        ]
+        items.insert(3, report("secrets", "s", {}))
+        verdicts = await c.hub.upstream.settle(N1, items, lambda: True)
+        assert [verdict.outcome.name for verdict in verdicts] == ["APPLIED"] * 3 + ["REJECTED"] + ["APPLIED"] * 12
+        phases = {pod["status"]["phase"] for pod in await c.client.list("pods", "default")}
+        assert phases == {"Succeeded"}
+
+
+async def _routed(c: Cloud, pod: str) -> None:
+    from tests.support.clouds import settle
+
+    await settle(until=lambda: c.hub.router.node_of(ObjectKey("pods", "default", pod)) is not None)
