@@ -128,6 +128,11 @@ def encode_frame(kind: FrameType, epoch: int, payload: bytes, codec: Codec = Cod
     return b"%c%b%b" % (kind | codec << _CODEC_SHIFT, (epoch & 0xFFFFFFFF).to_bytes(4, "big"), payload)
 
 
+def codec_of(frame: bytes) -> Codec:
+    """Return the codec of a frame made by :func:`encode_frame`."""
+    return _CODECS[frame[0] >> _CODEC_SHIFT]
+
+
 def decode_frame(data: bytes) -> Frame:
     """Return the frame that ``data`` holds.
 

@@ -39,7 +39,7 @@ from protocol.events import (
     VolatileReceived,
     WelcomeReceived,
 )
-from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, decode_frame, encode_frame
+from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, codec_of, decode_frame, encode_frame
 from protocol.keepalive import Keepalive
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Verdict, Welcome
 from protocol.outbox import Outbox, weight_of
@@ -49,6 +49,7 @@ from protocol.sending import Sender
 from protocol.settings import MAX_WINDOW_ITEMS, LinkSettings
 
 _EPOCH_BITS = 0xFFFFFFFF
+_SKIP_AFTER_INCOMPRESSIBLE = 8
 
 
 class Side(enum.Enum):
@@ -102,6 +103,7 @@ class Link:
         "_generation",
         "_handshake_until",
         "_hello",
+        "_incompressible",
         "_inventory",
         "_keepalive",
         "_out",
@@ -133,6 +135,7 @@ class Link:
         self._handshake_until = now + settings.handshake_s
         self._epoch = 0
         self._codec = Codec.NONE
+        self._incompressible = 0
         self._hello: Hello | None = None
         self._inventory: list[InventoryEntry] | None = None
         self._events: deque[Event] = deque()
@@ -357,8 +360,17 @@ class Link:
             self._emit(kind, payload)
 
     def _emit(self, kind: FrameType, payload: bytes) -> None:
-        codec = self._codec if len(payload) > self.settings.compress_above_bytes else Codec.NONE
-        self._out.append(encode_frame(kind, self._epoch, payload, codec, level=self.settings.compression_level))
+        settings = self.settings
+        if self._codec is Codec.NONE or len(payload) <= settings.compress_above_bytes:
+            frame = encode_frame(kind, self._epoch, payload)
+        elif self._incompressible:
+            self._incompressible -= 1
+            frame = encode_frame(kind, self._epoch, payload)
+        else:
+            frame = encode_frame(kind, self._epoch, payload, self._codec, level=settings.compression_level)
+            if codec_of(frame) is Codec.NONE:  # bodies that are compressed or encrypted already come in series
+                self._incompressible = _SKIP_AFTER_INCOMPRESSIBLE
+        self._out.append(frame)
 
     def _offer(self) -> Offer:
         return Offer(self._receiver.window, available())

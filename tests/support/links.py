@@ -91,7 +91,7 @@ def link_pair(
     edge_outbox: Outbox | None = None,
     welcome: Welcome = WELCOME,
 ) -> tuple[Link, Link]:
-    """Return a cloud link and an edge link with an open session between them and no events waiting."""
+    """Return a cloud link and an edge link with an open session between them; only what outboxes held has moved."""
     rng = Random(seed)
     up = Link(Side.CLOUD, cloud or LinkSettings(), rng, cloud_outbox, now=now)
     down = Link(Side.EDGE, edge or LinkSettings(), rng, edge_outbox, now=now)
@@ -101,5 +101,5 @@ def link_pair(
     up.welcome(welcome, now)
     for frame in up.data_to_send(now):
         down.receive(frame, now)
-    assert only(down, WelcomeReceived).welcome == welcome
+    assert down.next_event() == WelcomeReceived(welcome)
     return up, down
