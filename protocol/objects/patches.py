@@ -154,7 +154,8 @@ def _list_of(patch: Body, directive: str) -> list[Any] | None:
 
 def _merge_list(base: list[Any], patch: list[Any], rules: MergeRules, order: list[Any] | None) -> list[Any]:
     if not rules.merge_key:
-        merged = [*base, *(item for item in dict.fromkeys(patch) if item not in base)]
+        merged = list(base)
+        merged += [item for index, item in enumerate(patch) if item not in base and item not in patch[:index]]
         return _ordered(merged, order, "")
     replacing = [item for item in patch if isinstance(item, dict) and item.get(_PATCH) == "replace"]
     if replacing:
@@ -188,10 +189,10 @@ def _ordered(items: list[Any], order: Sequence[Any] | None, key: str) -> list[An
     if order is None:
         return items
     wanted = [_key_of(each, key) if key else each for each in order]
-    rank = {value: index for index, value in enumerate(wanted)}
     ranked, last = [], -1
     for index, item in enumerate(items):
-        place = rank.get(_key_of(item, key) if key else item)
+        identity = _key_of(item, key) if key else item
+        place = wanted.index(identity) if identity in wanted else None
         ranked.append((last if place is None else place, place is None, index, item))
         last = last if place is None else place
     return [entry[3] for entry in sorted(ranked, key=lambda entry: entry[:3])]

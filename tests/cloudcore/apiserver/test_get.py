@@ -49,7 +49,7 @@ async def test_a_virtual_object_comes_from_its_provider(registry: Registry) -> N
     assert body["apiVersion"] == "edge.aiokubeedge.io/v1alpha1"
     assert body["kind"] == "NodeLink"
     assert body["status"] == {"connected": True}
-    with pytest.raises(NotFound, match='nodelinks.edge.aiokubeedge.io "edge-2" not found'):
+    with pytest.raises(NotFound, match=r'nodelinks\.edge\.aiokubeedge\.io "edge-2" not found'):
         await get(registry, target(registry, LINKS, name="edge-2"))
 
 

@@ -55,7 +55,7 @@ async def test_another_uid_is_a_conflict(client: LocalClient) -> None:
 
 
 async def test_what_is_not_there_cannot_be_updated(client: LocalClient) -> None:
-    with pytest.raises(NotFound, match='deployments.apps "web" not found') as caught:
+    with pytest.raises(NotFound, match=r'deployments\.apps "web" not found') as caught:
         await client.update("deployments.apps", a_deployment())
     assert caught.value.details == {"name": "web", "kind": "deployments", "group": "apps"}
 
@@ -112,6 +112,6 @@ async def test_a_kind_without_a_status_has_no_such_subresource(client: LocalClie
 
 async def test_a_wrong_update_stores_nothing(client: LocalClient) -> None:
     stored = await client.create("deployments.apps", a_deployment())
-    with pytest.raises(Invalid, match="spec.replicas: Invalid value: -1"):
+    with pytest.raises(Invalid, match=r"spec\.replicas: Invalid value: -1"):
         await client.update("deployments.apps", {**stored, "spec": {**stored["spec"], "replicas": -1}})
     assert await client.get("deployments.apps", "default", "web") == stored
