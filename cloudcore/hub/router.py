@@ -65,8 +65,9 @@ class Router:
         self._attached.discard(node)
 
     def record(self, key: ObjectKey) -> Record | None:
-        """Return the newest record of ``key`` that was observed."""
-        return self._records[key.resource].get(key)
+        """Return the newest record of ``key`` that was observed; None where no slice can hold it."""
+        of_resource = self._records.get(key.resource)
+        return of_resource.get(key) if of_resource is not None else None
 
     def records(self, resource: str) -> Collection[Record]:
         """Return the newest records of ``resource``."""
