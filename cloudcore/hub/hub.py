@@ -27,7 +27,7 @@ from cloudcore.hub.conditions import mark_duplicate
 from cloudcore.hub.leases import Leases
 from cloudcore.hub.nodelinks import node_links
 from cloudcore.hub.pacing import Slots
-from cloudcore.hub.resume import catch_up
+from cloudcore.hub.resume import catch_up, end_of_difference
 from cloudcore.hub.router import Delivery, Router
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
@@ -171,6 +171,7 @@ class Hub:
                 session.deliver(item)
                 sent += 1
                 await self._breathe()
+            session.deliver(end_of_difference(node, session.link.epoch))
         self.counters["resumed_items"] += sent
         log.info("resumed", node=node, epoch=session.link.epoch, held=len(entries), sent=sent)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cloudcore.hub.router import Router
 from protocol.digest import difference
 from protocol.messages import InventoryEntry, Item, Op
-from protocol.objects.keys import NodeName, ObjectKey, Revision
+from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
 
 
 def catch_up(
@@ -35,6 +35,14 @@ def catch_up(
         item = router.item(key) if router.contains(node, key) else None
         if item is not None:
             yield item
+
+
+def end_of_difference(node: NodeName, epoch: int) -> Item:
+    """Return the command that follows the last item of :func:`catch_up`.
+
+    It goes in the last lane, so it arrives behind them; the edge then knows that what it does not hold is not wanted.
+    """
+    return Item(Op.COMMAND, ObjectKey("resume", "", node), Uid(""), Revision(0), b"", id=f"resume-{node}-{epoch}")
 
 
 def _is_held(router: Router, node: NodeName, entry: InventoryEntry) -> bool:
