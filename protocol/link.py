@@ -195,9 +195,13 @@ class Link:
     def welcome(self, welcome: Welcome, now: float) -> None:
         """Cloud: accept the edge and open the session under ``welcome.epoch``.
 
+        Does nothing where the session has ended while the owner was checking.
+
         Raises:
             LocalProtocolError: No hello is waiting for an answer, or the epoch is not newer than the edge's.
         """
+        if self.state is State.CLOSED:
+            return
         self._require(Side.CLOUD, State.GREETED)
         if self._hello is None or welcome.epoch <= self._hello.epoch:
             raise LocalProtocolError(f"epoch {welcome.epoch} is not newer than the edge's")
@@ -225,11 +229,13 @@ class Link:
             self._emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body))
 
     def send_inventory(self, entries: Sequence[InventoryEntry], now: float) -> None:
-        """Edge: send what this node holds, as the welcome asked.
+        """Edge: send what this node holds, as the welcome asked. Does nothing after the session has ended.
 
         Raises:
             LocalProtocolError: The session is not an edge's open one.
         """
+        if self.state is State.CLOSED:
+            return
         self._require(Side.EDGE, State.OPEN)
         self._sender.add_inventory(entries)
 

@@ -578,6 +578,18 @@ def test_settling_after_the_end_does_nothing() -> None:
     assert drain(edge) == []
 
 
+def test_an_answer_that_comes_after_the_end_does_nothing() -> None:
+    cloud, edge = new_link(Side.CLOUD), new_link(Side.EDGE)
+    edge.start(HELLO, 0.0)
+    transfer(edge, cloud, 0.0)
+    cloud.connection_lost(1006, "cable")
+    cloud.welcome(WELCOME, 0.0)
+    cloud.refuse(CloseCode.TRY_LATER, "busy", 0.0)
+    edge.connection_lost(1006, "cable")
+    edge.send_inventory([], 0.0)
+    assert output(cloud, 0.0) == output(edge, 0.0) == []
+
+
 # Inventory.
 
 
