@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgpack
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import payloads
+from protocol.compression import Codec
+from protocol.errors import FrameError
+from protocol.frames import (
+    HEADER_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_PAYLOAD_BYTES,
+    CloseCode,
+    FrameType,
+    codec_of,
+    decode_frame,
+    encode_frame,
+)
+from protocol.messages import LATER, Hello, InventoryEntry, Resume, Verdict, Welcome
+from protocol.objects.keys import NodeName
+from protocol.payloads import Ack, Fault, Grant, Offer
+from tests.support.links import command, delete, put
+
+GOLDEN = Path(__file__).parent / "golden" / "frames.json"
+OFFER = Offer(Grant(4096, 1 << 20), frozenset(Codec))
+NODE = Hello(NodeName("edge-1"), "instance", "incarnation", 41, bytes(range(16)), 3, "0.1.0")
+ENTRY = InventoryEntry(put("web").key, put("web").uid, put("web").version)
+
+EXAMPLES: dict[str, tuple[FrameType, int, bytes]] = {
+    "hello": (FrameType.HELLO, 0, payloads.encode_hello(NODE, OFFER)),
+    "welcome": (
+        FrameType.WELCOME,
+        42,
+        payloads.encode_welcome(Welcome(42, "incarnation", Resume.INVENTORY, 10.0, 10.0), OFFER),
+    ),
+    "error": (FrameType.ERROR, 42, payloads.encode_fault(Fault(CloseCode.TRY_LATER, "busy", 2.5))),
+    "goaway": (FrameType.GOAWAY, 42, payloads.encode_number(1.5)),
+    "ping": (FrameType.PING, 42, payloads.encode_number(7)),
+    "pong": (FrameType.PONG, 42, payloads.encode_number(7)),
+    "volatile": (FrameType.VOLATILE, 42, payloads.encode_volatile(7, b"\x81\xa3cpu\x0a")),
+    "batch": (FrameType.BATCH, 42, payloads.encode_batch(3, 1, [put("web", 9, body=b"\x80"), delete("old", 8)])),
+    "batch with a command": (FrameType.BATCH, 42, payloads.encode_batch(4, 1, [command("id-1")])),
+    "ack": (FrameType.ACK, 42, payloads.encode_ack(Ack(300, 300))),
+    "ack with exceptions": (
+        FrameType.ACK,
+        42,
+        payloads.encode_ack(Ack(3, 4, ((3, 0, Verdict.rejected("Invalid", "no")), (3, 1, LATER)), Grant(0, 0))),
+    ),
+    "nack": (FrameType.NACK, 42, payloads.encode_number(2)),
+    "inventory": (FrameType.INVENTORY, 42, payloads.encode_inventory(1, 0, [ENTRY], last=True)),
+}
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_the_wire_has_not_changed(name: str) -> None:
+    golden = json.loads(GOLDEN.read_text())
+    kind, epoch, payload = EXAMPLES[name]
+    assert encode_frame(kind, epoch, payload).hex() == golden[name]
+    frame = decode_frame(bytes.fromhex(golden[name]))
+    assert (frame.type, frame.epoch, bytes(frame.payload)) == (kind, epoch, payload)
+
+
+def test_every_golden_frame_is_checked() -> None:
+    assert set(json.loads(GOLDEN.read_text())) == set(EXAMPLES)
+    assert {kind for kind, _, _ in EXAMPLES.values()} == set(FrameType)
+
+
+def test_a_usual_ack_is_short_enough_for_the_byte_budget() -> None:
+    # 40 bytes at the TLS layer: 22 for the TLS record, 6 for the masked WebSocket frame, 12 are left.
+    kind, epoch, payload = EXAMPLES["ack"]
+    assert len(encode_frame(kind, epoch, payload)) <= 12
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@given(payload=st.binary(max_size=3000), epoch=st.integers(0, 2**64))
+def test_frames_round_trip(codec: Codec, payload: bytes, epoch: int) -> None:
+    data = encode_frame(FrameType.BATCH, epoch, payload, codec)
+    assert len(data) <= HEADER_BYTES + len(payload)
+    frame = decode_frame(data)
+    assert (frame.type, frame.epoch, bytes(frame.payload)) == (FrameType.BATCH, epoch & 0xFFFFFFFF, payload)
+
+
+def test_a_payload_that_does_not_shrink_goes_as_it_is() -> None:
+    assert codec_of(encode_frame(FrameType.BATCH, 1, b"short", Codec.ZSTD)) is Codec.NONE
+    assert codec_of(encode_frame(FrameType.BATCH, 1, bytes(999), Codec.ZSTD)) is Codec.ZSTD
+
+
+@pytest.mark.parametrize("length", range(HEADER_BYTES))
+def test_a_frame_without_a_whole_header_is_malformed(length: int) -> None:
+    with pytest.raises(FrameError) as caught:
+        decode_frame(encode_frame(FrameType.PING, 1, b"\x91\x01")[:length])
+    assert caught.value.code == CloseCode.MALFORMED_FRAME
+
+
+def test_a_frame_over_the_limit_is_refused() -> None:
+    with pytest.raises(FrameError) as caught:
+        decode_frame(bytes(MAX_FRAME_BYTES + 1))
+    assert caught.value.code == CloseCode.FRAME_TOO_LARGE
+
+
+@pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.SNAPPY])
+def test_a_decompression_bomb_is_refused(codec: Codec) -> None:
+    bomb = encode_frame(FrameType.BATCH, 1, bytes(MAX_PAYLOAD_BYTES + 1), codec)
+    assert len(bomb) < MAX_FRAME_BYTES
+    with pytest.raises(FrameError) as caught:
+        decode_frame(bomb)
+    assert caught.value.code == CloseCode.DECOMPRESSION_FAILED
+    fitting = encode_frame(FrameType.BATCH, 1, bytes(MAX_PAYLOAD_BYTES), codec)
+    assert len(decode_frame(fitting).payload) == MAX_PAYLOAD_BYTES
+
+
+def test_a_zstd_frame_that_hides_its_size_is_refused() -> None:
+    hidden = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(100))
+    with pytest.raises(FrameError) as caught:
+        decode_frame(bytes([FrameType.BATCH | Codec.ZSTD << 6]) + bytes(4) + hidden)
+    assert caught.value.code == CloseCode.DECOMPRESSION_FAILED
+
+
+@pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.SNAPPY])
+def test_bytes_the_codec_cannot_read_are_refused(codec: Codec) -> None:
+    whole = encode_frame(FrameType.BATCH, 1, bytes(2000), codec)
+    header = whole[:HEADER_BYTES]
+    for data in (
+        header,
+        header + b"\xff" * 40,
+        *(whole[:cut] for cut in range(HEADER_BYTES, len(whole))),
+        whole + b"x",
+    ):
+        with pytest.raises(FrameError) as caught:
+            decode_frame(data)
+        assert caught.value.code == CloseCode.DECOMPRESSION_FAILED
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_frame_or_a_frame_error(data: bytes) -> None:
+    try:
+        frame = decode_frame(data)
+    except FrameError:
+        return
+    assert frame.type in FrameType
+
+
+DECODERS = {
+    FrameType.HELLO: payloads.decode_hello,
+    FrameType.WELCOME: payloads.decode_welcome,
+    FrameType.ERROR: payloads.decode_fault,
+    FrameType.GOAWAY: payloads.decode_number,
+    FrameType.PING: payloads.decode_number,
+    FrameType.PONG: payloads.decode_number,
+    FrameType.VOLATILE: payloads.decode_volatile,
+    FrameType.BATCH: payloads.decode_batch,
+    FrameType.ACK: payloads.decode_ack,
+    FrameType.NACK: payloads.decode_number,
+    FrameType.INVENTORY: payloads.decode_inventory,
+}
+
+
+def test_payloads_round_trip() -> None:
+    decoded = {name: DECODERS[kind](payload) for name, (kind, _, payload) in EXAMPLES.items()}
+    assert decoded == {
+        "hello": (NODE, OFFER),
+        "welcome": (Welcome(42, "incarnation", Resume.INVENTORY, 10.0, 10.0), OFFER),
+        "error": Fault(CloseCode.TRY_LATER, "busy", 2.5),
+        "goaway": 1.5,
+        "ping": 7,
+        "pong": 7,
+        "volatile": (7, b"\x81\xa3cpu\x0a"),
+        "batch": (3, 1, [put("web", 9, body=b"\x80"), delete("old", 8)]),
+        "batch with a command": (4, 1, [command("id-1")]),
+        "ack": Ack(300, 300),
+        "ack with exceptions": Ack(3, 4, ((3, 0, Verdict.rejected("Invalid", "no")), (3, 1, LATER)), Grant(0, 0)),
+        "nack": 2,
+        "inventory": (1, 0, True, [ENTRY]),
+    }
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_a_truncated_payload_is_malformed_at_every_byte(name: str) -> None:
+    kind, _, payload = EXAMPLES[name]
+    for cut in range(len(payload)):
+        with pytest.raises(FrameError) as caught:
+            DECODERS[kind](payload[:cut])
+        assert caught.value.code == CloseCode.MALFORMED_FRAME
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_elements_a_later_version_appends_are_ignored(name: str) -> None:
+    kind, _, payload = EXAMPLES[name]
+    fields = msgpack.unpackb(payload, use_list=False)
+    if name == "ack":  # its short form has no place for more
+        fields = (300, 300, (), 1, 2)
+        assert payloads.decode_ack(msgpack.packb((*fields, "more"))).window == Grant(1, 2)
+    else:
+        assert DECODERS[kind](msgpack.packb((*fields, "more"))) == DECODERS[kind](payload)
+
+
+WRONG = (None, True, -1, 1.5, float("nan"), "text", b"bytes", (), (1,), {"map": 1}, 2**63, ((("x",),),), (None, None))
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_a_field_of_the_wrong_type_is_malformed_or_harmless(name: str) -> None:
+    kind, _, payload = EXAMPLES[name]
+    fields = msgpack.unpackb(payload, use_list=False)
+    refused = 0
+    for index in range(len(fields)):
+        for wrong in WRONG:
+            changed = (*fields[:index], wrong, *fields[index + 1 :])
+            try:
+                DECODERS[kind](msgpack.packb(changed))
+            except FrameError:
+                refused += 1
+    assert refused >= len(fields) * 5
+
+
+@given(payload=st.binary(max_size=120), kind=st.sampled_from(FrameType))
+def test_no_decoder_raises_anything_but_a_frame_error(payload: bytes, kind: FrameType) -> None:
+    for data in (payload, b"\x9a" + payload, b"\x9b" + payload, bytes(memoryview(payload))):
+        try:
+            DECODERS[kind](data)
+        except FrameError:
+            continue
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(fields=st.lists(VALUES, max_size=12), kind=st.sampled_from(FrameType))
+def test_no_well_formed_msgpack_gets_past_the_type_checks(fields: list[object], kind: FrameType) -> None:
+    try:
+        decoded = DECODERS[kind](msgpack.packb(fields))
+    except FrameError:
+        return
+    assert decoded is not None
+
+
+def batch_with(**changes: object) -> bytes:
+    columns: dict[str, object] = {
+        "sequence": 1,
+        "confirmed": 0,
+        "ops": b"\x00",
+        "resources": ["pods"],
+        "namespaces": ["default"],
+        "names": ["a"],
+        "uids": ["u"],
+        "versions": [1],
+        "bodies": [b""],
+        "ids": [],
+    }
+    return msgpack.packb(list((columns | changes).values()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ops": b""},
+        {"ops": bytes(payloads.MAX_BATCH_ITEMS + 1)},
+        {"ops": b"\x03"},
+        {"ops": b"\x02"},
+        {"ops": b"\x02", "ids": [""]},
+        {"names": ["a", "b"]},
+        {"names": [b"a"]},
+        {"uids": [None]},
+        {"versions": [True]},
+        {"versions": ["1"]},
+        {"bodies": ["text"]},
+        {"bodies": [bytes(3 * 1024 * 1024 + 1)]},
+        {"ids": ["x", "y"]},
+    ],
+)
+def test_a_batch_that_breaks_a_rule_is_malformed(changes: dict[str, object]) -> None:
+    assert payloads.decode_batch(batch_with())[0] == 1
+    with pytest.raises(FrameError) as caught:
+        payloads.decode_batch(batch_with(**changes))
+    assert caught.value.code == CloseCode.MALFORMED_FRAME
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (1, 2),
+        (2, 1, ()),
+        (1, 2, (), 5),
+        (1, 2, ((1, 2, 1, "", ""), 7)),
+        (1, 2, ((1, 2, 0, "", ""),)),
+        (1, 2, ((1, 2, 3, "", ""),)),
+        (1, 2, ((1, 2, 1, ""),)),
+    ],
+)
+def test_an_ack_that_breaks_a_rule_is_malformed(fields: tuple[object, ...]) -> None:
+    with pytest.raises(FrameError):
+        payloads.decode_ack(msgpack.packb(fields))
+
+
+def test_an_inventory_chunk_over_the_limit_is_malformed() -> None:
+    with pytest.raises(FrameError):
+        payloads.decode_inventory(payloads.encode_inventory(1, 0, [ENTRY] * (payloads.INVENTORY_CHUNK + 1), last=True))
+
+
+@pytest.mark.parametrize("digest", [b"", bytes(15), bytes(17)])
+def test_a_digest_of_the_wrong_length_is_malformed(digest: bytes) -> None:
+    with pytest.raises(FrameError):
+        payloads.decode_hello(payloads.encode_hello(Hello(NodeName("n"), "i", "", 0, digest), OFFER))
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**40])
+def test_an_unknown_version_is_told_before_anything_else_is_read(version: int) -> None:
+    with pytest.raises(FrameError) as caught:
+        payloads.decode_hello(msgpack.packb((version, ["another"], "shape")))
+    assert caught.value.code == CloseCode.UNKNOWN_VERSION
