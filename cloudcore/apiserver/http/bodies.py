@@ -1,4 +1,4 @@
-"""Request bodies: read within a bound, decoded from JSON or YAML into plain objects."""
+"""Request bodies: read within a bound, decoded from JSON, YAML or protobuf into plain objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import orjson
 import yaml
 from aiohttp import web
 
-from cloudcore.apiserver.http.negotiation import YAML, body_type
+from cloudcore.apiserver.http.negotiation import PROTOBUF, YAML, body_type
+from cloudcore.apiserver.http.protobuf import decode_protobuf
 from cloudcore.errors import BadRequest, RequestEntityTooLarge
 from protocol.objects.keys import Body
 
@@ -52,7 +53,10 @@ def decode(data: bytes, content_type: str) -> Any:
         BadRequest: It is not well-formed.
         UnsupportedMediaType: Its type is not known.
     """
-    return decode_yaml(data) if body_type(content_type) == YAML else decode_json(data)
+    media_type = body_type(content_type)
+    if media_type == PROTOBUF:
+        return decode_protobuf(data)
+    return decode_yaml(data) if media_type == YAML else decode_json(data)
 
 
 def decode_object(data: bytes, content_type: str) -> Body:

@@ -21,6 +21,7 @@ _MEDIA_TYPES = {
     "text/yaml": YAML,
     "application/x-yaml": YAML,
 }
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 _META = "meta.k8s.io"
 _TRANSFORMATIONS = {
     ("Table", _META): frozenset({"v1", "v1beta1"}),
@@ -117,20 +118,21 @@ PATCH_TYPES = {
 
 @lru_cache(maxsize=64)
 def body_type(content_type: str) -> str:
-    """Return ``application/json`` or ``application/yaml`` for a request body's ``Content-Type``.
+    """Return ``application/json``, ``application/yaml`` or protobuf's type for a request body's ``Content-Type``.
 
     An absent type is JSON, as Kubernetes has it.
 
     Raises:
-        UnsupportedMediaType: Another type (protobuf, CBOR).
+        UnsupportedMediaType: Another type (CBOR).
     """
     media_type = content_type.split(";", 1)[0].strip().lower()
     if not media_type:
         return JSON
-    known = _MEDIA_TYPES.get(media_type)
+    known = PROTOBUF if media_type == PROTOBUF else _MEDIA_TYPES.get(media_type)
     if known is None or "*" in media_type:
         raise UnsupportedMediaType(
-            f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
+            "the body of the request was in an unknown format - "
+            f"accepted media types include: {JSON}, {YAML}, {PROTOBUF}"
         )
     return known
 

@@ -78,8 +78,8 @@ def verb_of(method: str, path: ResourcePath, *, watch: bool) -> str:
     if method == "DELETE":
         return "delete" if path.name else "deletecollection"
     verb = _VERBS.get(method)
-    if verb is None or (verb == "create") == (path.name != "" and not path.subresource):
-        raise MethodNotAllowed("the server does not allow this method on the requested resource")
-    if verb != "create" and not path.name:
+    # POST makes something in a collection or below an object; PUT and PATCH speak of what is there.
+    fits = (not path.name or path.subresource) if verb == "create" else path.name
+    if verb is None or not fits:
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
     return verb
