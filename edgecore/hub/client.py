@@ -34,6 +34,9 @@ REFUSED = RetryPolicy(max_retries=None, initial_delay_s=240.0, max_delay_s=900.0
 """A node that was refused for good looks again every few minutes: somebody may have put it right."""
 REFUSED_AT_LEAST_S = 60.0
 
+DIAL_S = 10.0
+"""TCP, TLS and the WebSocket handshake may take so long together."""
+
 RESTATE_AFTER_S = 30.0
 """Away for longer, the node may have been given up: it then states all its reports again."""
 
@@ -108,6 +111,7 @@ class HubClient:
         self._settings = settings
         self._tell = on_state
         self._session: Session | None = None
+        self._dialling: asyncio.Timeout | None = None
         self._leaving = asyncio.Event()
         self._backoff = Backoff(RECONNECT, rng)
         self._refused = Backoff(REFUSED, rng)
@@ -130,17 +134,21 @@ class HubClient:
         self._leaving.set()
         if self._session is not None:
             self._session.leave(reason)
+        elif self._dialling is not None and not self._dialling.expired():
+            self._dialling.reschedule(asyncio.get_running_loop().time())
 
     async def _attempt(self) -> Ending:
         """Dial once and run the session, if one comes about."""
         self._set_state(LinkState(Phase.CONNECTING))
         try:
-            async with asyncio.timeout(RECONNECT.timeout_s * 2):
+            async with asyncio.timeout(DIAL_S) as self._dialling:
                 connection = await self._dial()
         except RemoteProtocolError as error:
             return Ending(error.code, error.reason, 0.0, opened=False)
         except (AiokubeedgeError, OSError) as error:  # TimeoutError and ssl's errors are OSErrors
             return Ending(CloseCode.ABNORMAL, str(error) or type(error).__name__, 0.0, opened=False)
+        finally:
+            self._dialling = None
         if self._leaving.is_set():
             await connection.close(CloseCode.GOING_AWAY, "the agent stops")
             return Ending(CloseCode.GOING_AWAY, "the agent stops", 0.0, opened=False)

@@ -70,11 +70,13 @@ async def test_only_the_difference_is_sent_deletions_included() -> None:
         await c.add_pod("new", "n1")
         again = await c.connect(holding)
         await settle()
-        assert sorted((item.op, item.key.name) for item in again.received) == [
+        *difference, last = again.received
+        assert sorted((item.op, item.key.name) for item in difference) == [
             (Op.PUT, "changes"),
             (Op.PUT, "new"),
             (Op.DELETE, "goes"),
         ]
+        assert (last.op, last.key) == (Op.COMMAND, ObjectKey("resume", "", "n1"))  # so the edge knows that this is all
         assert holding.names("pods") == ["changes", "new", "stays"]
         assert c.hub.sessions["n1"].in_sync
 
