@@ -31,7 +31,7 @@ from protocol.errors import ConnectionClosed
 from protocol.events import Closed, Event, Received, WelcomeReceived
 from protocol.frames import CloseCode
 from protocol.link import Link, Side
-from protocol.messages import Hello, Op
+from protocol.messages import Hello
 from protocol.objects.keys import NodeName
 from protocol.settings import LinkSettings
 from protocol.transports.websocket import WebSocketConnection, connect

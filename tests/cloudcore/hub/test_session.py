@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgpack
 import pytest
 
-from protocol.messages import Item, Op, Resume
-from protocol.objects.keys import ObjectKey, Revision, Uid
+from protocol.messages import Item, Op, Resume, Verdict
+from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
 from tests.support.clouds import Holding, cloud, settle
 
 pytestmark = pytest.mark.looptime
+
+N1 = NodeName("n1")
 
 
 async def test_a_node_receives_its_slice_and_nothing_else() -> None:
@@ -24,7 +27,7 @@ async def test_a_node_receives_its_slice_and_nothing_else() -> None:
         assert edge.holding.names("pods") == ["p1"]
         assert edge.holding.names("configmaps") == ["mine"]
         assert edge.holding.names("nodes") == ["n1"]
-        assert c.hub.sessions["n1"].in_sync
+        assert c.hub.sessions[N1].in_sync
 
 
 async def test_a_change_reaches_the_edge() -> None:
@@ -78,7 +81,7 @@ async def test_only_the_difference_is_sent_deletions_included() -> None:
         ]
         assert (last.op, last.key) == (Op.COMMAND, ObjectKey("resume", "", "n1"))  # so the edge knows that this is all
         assert holding.names("pods") == ["changes", "new", "stays"]
-        assert c.hub.sessions["n1"].in_sync
+        assert c.hub.sessions[N1].in_sync
 
 
 async def test_another_incarnation_makes_every_version_void() -> None:
@@ -146,8 +149,6 @@ async def test_a_pod_made_again_under_its_name_ends_as_the_new_one_alone(point: 
 
 
 async def test_a_rejected_item_shows_and_is_not_sent_again() -> None:
-    from protocol.messages import Verdict
-
     async with cloud() as c:
         await c.add_node("n1")
         edge = await c.connect(Holding("n1"))
@@ -156,8 +157,8 @@ async def test_a_rejected_item_shows_and_is_not_sent_again() -> None:
         await settle(until=lambda: "ItemRejected" in c.recorder.reasons())
         await settle()
         assert [item.key.name for item in edge.received].count("p") == 1
-        assert c.hub.sessions["n1"].rejections == {"pods/default/p": "Invalid: no such runtime"}
-        assert not c.hub.sessions["n1"].in_sync
+        assert c.hub.sessions[N1].rejections == {"pods/default/p": "Invalid: no such runtime"}
+        assert not c.hub.sessions[N1].in_sync
 
 
 async def test_a_pod_status_is_stored_and_does_not_come_back_down() -> None:
@@ -188,13 +189,13 @@ async def test_a_superseded_session_is_closed_and_settles_nothing_more() -> None
         await settle()
         assert first.closed is not None
         assert first.closed.code == 4023
-        assert c.hub.sessions["n1"].link.epoch == second.link.epoch > first.link.epoch
+        assert c.hub.sessions[N1].link.epoch == second.link.epoch > first.link.epoch
         first.acknowledge(first.unacked[0])
         first.put("nodes/status", "", "n1", "", {"status": {"phase": "old"}})
         await settle()
         assert first.settled == []
         assert holding.names("pods") == ["p"]
-        assert c.hub.sessions["n1"].link.closed is None
+        assert c.hub.sessions[N1].link.closed is None
 
 
 async def test_a_report_of_a_superseded_session_that_was_under_way_does_not_overwrite_a_newer_one() -> None:
@@ -205,7 +206,7 @@ async def test_a_report_of_a_superseded_session_that_was_under_way_does_not_over
         await settle()
         body = b"\x81\xa6status\x81\xa5phase\xa7Running"
         item = Item(Op.PUT, ObjectKey("pods/status", "default", "p"), Uid(pod["metadata"]["uid"]), Revision(0), body)
-        verdicts = await c.hub.upstream.settle(edge.holding.node, [item], lambda: False)  # type: ignore[arg-type]
+        verdicts = await c.hub.upstream.settle(N1, [item], lambda: False)
         assert [verdict.outcome.name for verdict in verdicts] == ["LATER"]
         assert (
             "phase" not in (await c.client.get("pods", "default", "p"))["status"]
@@ -239,7 +240,7 @@ async def test_a_slow_edge_owes_one_entry_per_object() -> None:
         for version in range(50):
             await c.client.patch("configmaps", "default", "cm", {"data": {"v": str(version)}})
         await settle()
-        assert len(c.hub.sessions["n1"].link.outbox) == 1
+        assert len(c.hub.sessions[N1].link.outbox) == 1
         while edge.unacked:
             edge.acknowledge(edge.unacked.pop(0))
             edge.holds_back = False
@@ -257,8 +258,6 @@ async def test_an_edge_that_says_nothing_is_dropped() -> None:
 
 
 async def test_a_heartbeat_renews_the_lease_and_carries_the_load() -> None:
-    import msgpack
-
     async with cloud() as c:
         await c.add_node("n1")
         edge = await c.connect(Holding("n1"))

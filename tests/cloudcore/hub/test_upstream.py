@@ -11,7 +11,7 @@ from cloudcore.errors import AlreadyExists, Conflict, NotFound, StorageUnavailab
 from protocol.messages import Item, Op, Verdict
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
-from tests.support.clouds import Cloud, cloud
+from tests.support.clouds import Cloud, cloud, settle
 
 pytestmark = pytest.mark.looptime
 
@@ -228,6 +228,4 @@ async def test_one_batch_keeps_the_order_per_object_and_answers_each_item() -> N
 
 
 async def _routed(c: Cloud, pod: str) -> None:
-    from tests.support.clouds import settle
-
     await settle(until=lambda: c.hub.router.node_of(ObjectKey("pods", "default", pod)) is not None)
