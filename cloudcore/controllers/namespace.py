@@ -21,6 +21,8 @@ from protocol.objects.times import timestamp
 
 RESOURCE = "namespaces"
 FINALIZER = "kubernetes"
+NEXT_ROUND_S = 0.1
+"""How long after a round of deletions the next one begins."""
 LOOK_AGAIN_S = 5.0
 """How often content that only a finalizer keeps is looked at; pods that go are noticed at once."""
 
@@ -118,7 +120,7 @@ class NamespaceController:
         await self._report(namespace, await self._content(key.name), failure)
         if failure is not None:
             raise failure
-        return RequeueAfter(0.0 if decided.delete else LOOK_AGAIN_S)
+        return RequeueAfter(NEXT_ROUND_S if decided.delete else LOOK_AGAIN_S)
 
     async def _content(self, namespace: str) -> dict[str, list[Body]]:
         deletable = [kind for kind in self._kinds if kind.namespaced and not kind.virtual and "delete" in kind.verbs]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from cloudcore.apiserver.admission.standard import admission_chain
 from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.kinds import builtin_kinds
 from cloudcore.apiserver.local import LocalClient
@@ -93,7 +94,7 @@ async def cloud(settings: ControllerSettings | None = None, store: MemoryStore |
     """Run a cloud with all controllers, settled; its tasks end with the block."""
     clock = LoopClock()
     memory = store or MemoryStore()
-    registry = Registry(memory, clock=clock.wall, rng=Random(1))
+    registry = Registry(memory, admission=admission_chain(), clock=clock.wall, rng=Random(1))
     client = LocalClient(registry)
     informers = Informers(memory)
     recorder = EventRecorder(client, clock, "test")
