@@ -202,7 +202,7 @@ async def test_a_report_of_a_superseded_session_that_was_under_way_does_not_over
     async with cloud() as c:
         await c.add_node("n1")
         pod = await c.add_pod("p", "n1")
-        edge = await c.connect(Holding("n1"))
+        await c.connect(Holding("n1"))
         await settle()
         body = b"\x81\xa6status\x81\xa5phase\xa7Running"
         item = Item(Op.PUT, ObjectKey("pods/status", "default", "p"), Uid(pod["metadata"]["uid"]), Revision(0), body)

@@ -44,7 +44,7 @@ def test_of_another_cloud() -> None:
     assert reason(TOKEN, key=b"x" * 32) == "TokenInvalid"
 
 
-def signed(payload: dict[str, object], *, algorithm: str = "HS256", key: bytes = KEY) -> str:
+def signed(payload: dict[str, object], *, algorithm: str = "HS256", key: bytes | str = KEY) -> str:
     return f"{CA}.{jwt.encode(payload, key, algorithm=algorithm)}"
 
 
@@ -64,7 +64,7 @@ def test_claims_that_are_not_acceptable(payload: dict[str, object]) -> None:
 
 def test_a_token_without_a_signature_is_refused() -> None:
     payload: dict[str, object] = {"sub": "edge-1", "jti": "0" * 32, "iat": NOW, "exp": NOW + 1}
-    assert reason(signed(payload, algorithm="none", key=b"")) in {"TokenMalformed", "TokenInvalid"}
+    assert reason(signed(payload, algorithm="none", key="")) in {"TokenMalformed", "TokenInvalid"}
 
 
 @pytest.mark.parametrize(
