@@ -10,6 +10,7 @@ when it returns. A handshake that does not finish in time is dropped by the libr
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,7 @@ from websockets.asyncio.client import connect as _connect
 from websockets.asyncio.server import serve as _serve
 from websockets.exceptions import ConnectionClosed as WebSocketClosed
 from websockets.exceptions import InvalidHandshake, InvalidURI
+from websockets.protocol import State
 
 from protocol.errors import ConnectionClosed
 from protocol.frames import MAX_FRAME_BYTES, CloseCode
@@ -66,6 +68,9 @@ class WebSocketConnection:
         """Write ``frames``, each as one binary message."""
         try:
             for frame in frames:
+                if self._websocket.state is not State.OPEN:
+                    await self._until_closed()
+                    raise self._websocket.protocol.close_exc
                 await self._websocket.send(frame)
         except WebSocketClosed as exc:
             raise _closed(exc) from exc
@@ -79,8 +84,23 @@ class WebSocketConnection:
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the WebSocket; ``reason`` is cut to what a close frame can carry."""
-        fitting = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
-        await self._websocket.close(int(code), fitting)
+        if self._websocket.state is State.OPEN:
+            fitting = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+            await self._websocket.close(int(code), fitting)
+        else:
+            await self._until_closed()
+
+    async def _until_closed(self) -> None:
+        """Wait for a closing connection to be closed.
+
+        The library would abort the transport afterwards, which fails on asyncio's own loop if it is closed by then.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._websocket.wait_closed()
+        except TimeoutError:
+            self._websocket.transport.abort()
+            await self._websocket.wait_closed()
 
 
 def _closed(exc: WebSocketClosed) -> ConnectionClosed:
