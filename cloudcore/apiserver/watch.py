@@ -66,14 +66,17 @@ class WatchEvent:
         return b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.json)
 
 
-async def watch(registry: Registry, target: Target, options: WatchOptions) -> AsyncGenerator[Sequence[WatchEvent]]:
-    """Yield the events of a kind in revision order, in groups; an empty ``target.namespace`` means all namespaces.
+def watch(registry: Registry, target: Target, options: WatchOptions) -> AsyncGenerator[Sequence[WatchEvent]]:
+    """Return the events of a kind in revision order, in groups; an empty ``target.namespace`` means all namespaces.
 
-    The caller closes the iterator (``contextlib.aclosing``). It ends when the store is closed.
+    What is wrong with the request raises here, before a stream has begun. The caller closes the iterator
+    (``contextlib.aclosing``). It ends when the store is closed, and raises ``Gone`` where the revision has been
+    compacted away.
 
     Raises:
         BadRequest: A selector or version cannot be read.
-        Gone: The revision has been compacted away.
+        GatewayTimeout: The revision has not been issued yet.
+        MethodNotAllowed: The kind cannot be watched.
     """
     kind = target.kind
     if "watch" not in kind.verbs:
@@ -83,6 +86,13 @@ async def watch(registry: Registry, target: Target, options: WatchOptions) -> As
     selection = select(kind, options.label_selector, options.field_selector, target.name)
     since = parse_version(options.resource_version)
     require_reached(registry, since)
+    return _stream(registry, target, options, selection, since)
+
+
+async def _stream(
+    registry: Registry, target: Target, options: WatchOptions, selection: Selection, since: Revision
+) -> AsyncGenerator[Sequence[WatchEvent]]:
+    kind = target.kind
     if not since or options.send_initial_events:
         listing = await registry.store.list(kind.resource, namespace=target.namespace or None)
         since = listing.revision

@@ -28,7 +28,7 @@ from cloudcore.apiserver.http.query import Query, split_target
 from cloudcore.apiserver.http.rendering import renderer_of
 from cloudcore.apiserver.http.responses import respond_failure, respond_object
 from cloudcore.apiserver.http.reviews import REVIEWERS
-from cloudcore.apiserver.http.subresources import require_served, subresource_handler
+from cloudcore.apiserver.http.subresources import handle_action, require_served
 from cloudcore.apiserver.http.watchstream import WatchStreams
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.registry import Registry
@@ -168,7 +168,7 @@ class App:
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)
         require_served(kind, place.subresource)
-        handler = subresource_handler(place.subresource, verb) or _VERBS[verb]
+        handler = handle_action if place.subresource and verb == "create" else _VERBS[verb]
         return await handler(self._call(request, kind, place, query, user))
 
     def _call(self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User) -> Call:

@@ -7,22 +7,21 @@ from typing import Final
 from aiohttp import web
 
 from cloudcore.apiserver.http.bodies import decode_object, read_body
-from cloudcore.apiserver.http.call import Call, Handler
+from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.responses import respond_object
 from cloudcore.apiserver.http.status import success
 from cloudcore.apiserver.kinds.kind import Kind
-from cloudcore.apiserver.subresources.binding import create_binding
+from cloudcore.apiserver.subresources.actions import create_subresource
 from cloudcore.errors import NotFound
 
 
-async def handle_binding(call: Call) -> web.StreamResponse:
-    """Bind a pod to a node."""
+async def handle_action(call: Call) -> web.StreamResponse:
+    """Carry out a subresource that is created: ``binding``, ``eviction``."""
     body = decode_object(await read_body(call.request), call.content_type)
-    await create_binding(call.registry, call.target, body, call.context)
-    return respond_object(call.request, success({}) | {"code": 201}, status=201, warnings=call.context.warnings)
+    await create_subresource(call.registry, call.target, body, call.context)
+    status = {**success({}), "code": 201}
+    return respond_object(call.request, status, status=201, warnings=call.context.warnings)
 
-
-_HANDLERS: dict[tuple[str, str], Handler] = {("binding", "create"): handle_binding}
 
 _TUNNELLED: Final = {
     "log": "the server does not have a log endpoint for edge pods yet",
@@ -43,8 +42,3 @@ def require_served(kind: Kind, subresource: str) -> None:
     if kind.resource == "pods" and subresource in _TUNNELLED:
         raise NotFound(_TUNNELLED[subresource])
     raise NotFound("the server could not find the requested resource")
-
-
-def subresource_handler(subresource: str, verb: str) -> Handler | None:
-    """Return what performs ``verb`` on ``subresource``, where it is an action; None where it is a view."""
-    return _HANDLERS.get((subresource, verb))
