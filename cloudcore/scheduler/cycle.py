@@ -1,0 +1,125 @@
+"""The scheduling core: nodes and pods in, placements out. Sans-IO.
+
+``place`` decides and charges the node at once (the pod is assumed there), so the next pod sees it; if the placement
+cannot be carried out, ``release`` takes it back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from cloudcore.scheduler.accounts import Accounts
+from cloudcore.scheduler.evaluation import NEVER, Evaluation
+from cloudcore.scheduler.explain import Explanation, explain
+from cloudcore.scheduler.framework import Profile
+from cloudcore.scheduler.nodetable import NodeTable
+from cloudcore.scheduler.podshape import PodShape, ShapeKey, shape_key, shape_of
+from protocol.objects.keys import Body, Uid
+
+_MAX_EVALUATIONS = 128
+"""Shapes whose evaluation is kept (about 17 bytes a node each), least recently used forgotten first."""
+_MAX_SHAPES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A pod has a node.
+
+    Attributes:
+        node: Its name.
+        score: The node's total score.
+    """
+
+    node: str
+    score: float
+
+
+class Cycle:
+    """Places pods.
+
+    Args:
+        profile: The plugins to run.
+        rng: Breaks ties between equally good nodes.
+    """
+
+    def __init__(self, profile: Profile, rng: Random) -> None:
+        self.table = NodeTable()
+        self._profile = profile
+        self._rng = rng
+        self._accounts = Accounts(self.table)
+        self._handlers: dict[str, str] = {}
+        self._shapes: dict[ShapeKey, PodShape] = {}
+        self._evaluations: OrderedDict[ShapeKey, Evaluation] = OrderedDict()
+        self._explanations: dict[ShapeKey, tuple[tuple[int, int], Explanation]] = {}
+
+    def put_runtime_class(self, name: str, handler: str | None) -> None:
+        """Take in a RuntimeClass, or that it is gone (None)."""
+        if handler is None:
+            self._handlers.pop(name, None)
+        else:
+            self._handlers[name] = handler
+        self._shapes.clear()
+        self._evaluations.clear()
+        self._explanations.clear()
+
+    def charge(self, pod: Body) -> None:
+        """Take in a pod that is bound to a node."""
+        spec = pod["spec"]
+        # The node it is on is no requirement: pods of one template are one shape wherever they are.
+        unbound = {name: value for name, value in spec.items() if name != "nodeName"}
+        shape = self._shape(shape_key(unbound), unbound)
+        self._accounts.charge(Uid(pod["metadata"]["uid"]), spec["nodeName"], shape)
+
+    def release(self, uid: Uid) -> bool:
+        """Take back a pod's charge, bound or assumed; return whether there was one."""
+        return self._accounts.release(uid)
+
+    def place(self, pod: Body) -> Placement | Explanation:
+        """Find the best node for ``pod`` and assume it there, or tell why there is none."""
+        key = shape_key(pod["spec"])
+        evaluation = self._evaluation(key, pod["spec"])
+        totals = evaluation.totals(self.table)
+        best = totals.max(initial=NEVER)
+        if best == NEVER:
+            return self._explain(key, evaluation.shape)
+        ties = np.flatnonzero(totals == best)
+        row = int(ties[self._rng.randrange(ties.size)]) if ties.size > 1 else int(ties[0])
+        node = self.table.name(row)
+        self._accounts.charge(Uid(pod["metadata"]["uid"]), node, evaluation.shape)
+        return Placement(node, float(best))
+
+    def explain(self, pod: Body) -> Explanation:
+        """Tell which filters turn away how many nodes, whether or not some are left."""
+        return explain(self._shape(shape_key(pod["spec"]), pod["spec"]), self.table, self._profile)
+
+    def _explain(self, key: ShapeKey, shape: PodShape) -> Explanation:
+        # Many waiting pods of one shape ask the same question of the same nodes.
+        version = (self.table.features_version, self.table.use_position)
+        known = self._explanations.get(key)
+        if known is None or known[0] != version:
+            if len(self._explanations) >= _MAX_EVALUATIONS:
+                self._explanations.clear()
+            known = self._explanations[key] = (version, explain(shape, self.table, self._profile))
+        return known[1]
+
+    def _shape(self, key: ShapeKey, spec: Body) -> PodShape:
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = shape_of(spec, self._handlers)
+        return shape
+
+    def _evaluation(self, key: ShapeKey, spec: Body) -> Evaluation:
+        evaluation = self._evaluations.get(key)
+        if evaluation is None:
+            evaluation = self._evaluations[key] = Evaluation(self._shape(key, spec), self._profile)
+            if len(self._evaluations) > _MAX_EVALUATIONS:
+                self._evaluations.popitem(last=False)
+        else:
+            self._evaluations.move_to_end(key)
+        return evaluation
