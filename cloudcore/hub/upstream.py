@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS: Final = 8
 """Writers that race for one object make each other retry; the item comes back later when this many lost."""
-CONCURRENCY: Final = 512
+CONCURRENCY: Final = 128
 
 _NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError)
 
@@ -124,9 +124,8 @@ class Upstream:
                 return APPLIED
             if not current():
                 return LATER
-            body["status"] = status
             try:
-                await self._client.update(key.resource, body, subresource="status")
+                await self._client.update(key.resource, _status_write(body, status), subresource="status")
             except (Conflict, NotFound):
                 continue  # it changed, or went, since it was read: look again
             return APPLIED
@@ -189,6 +188,13 @@ def note_rejection(recorder: Recorder, router: Router, node: NodeName, reason: s
     record = router.record(ObjectKey(NODES, "", node))
     if record is not None:
         recorder.event(record.decode(), "Warning", reason, message)
+
+
+def _status_write(stored: Body, status: Body) -> Body:
+    """Return what a write of the status needs of an object: the rest of it would only be copied."""
+    metadata = stored["metadata"]
+    named = {field: metadata[field] for field in ("name", "namespace", "uid", "resourceVersion") if field in metadata}
+    return {"apiVersion": stored["apiVersion"], "kind": stored["kind"], "metadata": named, "status": status}
 
 
 def _node_name(pod: Record) -> str:
