@@ -191,6 +191,8 @@ def read_options(body: Body) -> DeleteOptions:
         BadRequest: A field has the wrong type or value.
     """
     conditions = body.get("preconditions") or {}
+    if not isinstance(conditions, dict):
+        raise BadRequest("DeleteOptions: preconditions must be an object")
     grace_s, propagation = body.get("gracePeriodSeconds"), body.get("propagationPolicy")
     if propagation is None and "orphanDependents" in body:
         propagation = "Orphan" if body["orphanDependents"] else "Background"

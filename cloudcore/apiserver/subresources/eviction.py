@@ -23,7 +23,10 @@ async def create_eviction(registry: Registry, target: Target, body: Body, contex
     name = body["metadata"].get("name") or target.name
     if name != target.name:
         raise BadRequest("name in URL does not match name in Eviction object")
-    options = read_options(body.get("deleteOptions") or {})
+    given = body.get("deleteOptions") or {}
+    if not isinstance(given, dict):
+        raise BadRequest("deleteOptions must be an object")
+    options = read_options(given)
     if options.grace_s is not None and options.grace_s < 0:
         wrong = invalid("deleteOptions.gracePeriodSeconds", options.grace_s, "must be greater than or equal to 0")
         raise failures.invalid(target.kind, name, [wrong])

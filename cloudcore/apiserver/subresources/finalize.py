@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloudcore.apiserver.subresources.scale import spec_of
 from protocol.objects.keys import Body
 
 
@@ -18,5 +19,5 @@ class FinalizeView:
     def write(self, old: Body, view: Body) -> Body:
         """Return the stored namespace with the new finalizers."""
         spec = dict(old.get("spec") or {})
-        spec["finalizers"] = (view.get("spec") or {}).get("finalizers") or []
+        spec["finalizers"] = spec_of(view).get("finalizers") or []
         return {**old, "spec": spec}

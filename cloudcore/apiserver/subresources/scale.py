@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloudcore.errors import BadRequest
 from protocol.objects.keys import Body
 from protocol.objects.selectors import Requirement, label_selector
 
@@ -33,8 +34,20 @@ class ScaleView:
 
     def write(self, old: Body, view: Body) -> Body:
         """Return the workload with the Scale's replicas."""
-        replicas = (view.get("spec") or {}).get("replicas", 0)
+        replicas = spec_of(view).get("replicas", 0)
         return {**old, "spec": {**(old.get("spec") or {}), "replicas": replicas}}
+
+
+def spec_of(view: Body) -> Body:
+    """Return the ``spec`` of a subresource's body; an absent one is empty.
+
+    Raises:
+        BadRequest: It is not an object.
+    """
+    spec = view.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise BadRequest("the spec must be an object")
+    return spec
 
 
 def _text(requirement: Requirement) -> str:

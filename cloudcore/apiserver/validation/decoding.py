@@ -142,7 +142,7 @@ def _form_error(schema: Schema, value: Any, where: str) -> str:
     if isinstance(value, int) and low is not None and high is not None and not low <= value <= high:
         return _unmarshal_error(f"number {value}", where, _go_type("integer", schema))
     pattern = schema.get("pattern")
-    if pattern and isinstance(value, str) and re.search(pattern, value) is None:
+    if pattern and isinstance(value, str) and re.fullmatch(pattern, value) is None:
         return f"{where}: {schema['x-error']}: {value!r}"
     return ""
 

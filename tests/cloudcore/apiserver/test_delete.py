@@ -193,6 +193,7 @@ def test_delete_options_are_read_from_their_body() -> None:
         {"gracePeriodSeconds": True},
         {"propagationPolicy": "Sideways"},
         {"preconditions": {"resourceVersion": "x"}},
+        {"preconditions": "x"},
     ],
 )
 def test_malformed_delete_options_are_refused(body: dict[str, Any]) -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from random import Random
+
+import pytest
+
+from cloudcore.apiserver.admission.addresses import ServiceAddresses
+from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.context import Context
+from cloudcore.apiserver.create import create
+from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.registry import Registry
+from cloudcore.errors import InternalError, Invalid
+from tests.support.registries import a_service, make_registry, target
+
+
+async def test_every_service_has_an_address_of_its_own(client: LocalClient) -> None:
+    services = await asyncio.gather(*(client.create("services", a_service(f"s{n}")) for n in range(50)))
+    addresses = {each["spec"]["clusterIP"] for each in services}
+    assert len(addresses) == 50
+    assert all(ipaddress.ip_address(each) in ipaddress.ip_network("10.96.0.0/16") for each in addresses)
+    assert services[0]["spec"]["clusterIPs"] == [services[0]["spec"]["clusterIP"]]
+
+
+async def test_an_address_stays_through_updates(client: LocalClient) -> None:
+    stored = await client.create("services", a_service())
+    updated = await client.update("services", a_service(ports=[{"port": 81}]))
+    assert updated["spec"]["clusterIP"] == stored["spec"]["clusterIP"]
+
+
+async def test_an_address_asked_for_is_given_once(client: LocalClient) -> None:
+    await client.create("services", a_service("a", clusterIP="10.96.5.5"))
+    with pytest.raises(Invalid, match="provided IP is already allocated"):
+        await client.create("services", a_service("b", clusterIP="10.96.5.5"))
+    await client.delete("services", "default", "a")
+    stored = await client.create("services", a_service("b", clusterIP="10.96.5.5"))
+    assert stored["spec"]["clusterIPs"] == ["10.96.5.5"]
+
+
+async def test_some_services_have_no_address(client: LocalClient) -> None:
+    headless = await client.create("services", a_service("a", clusterIP="None"))
+    assert headless["spec"]["clusterIPs"] == ["None"]
+    named = await client.create("services", a_service("b", type="ExternalName", externalName="a.b"))
+    assert "clusterIP" not in named["spec"]
+
+
+async def test_a_new_process_knows_the_addresses_that_are_taken(registry: Registry, client: LocalClient) -> None:
+    stored = await client.create("services", a_service())
+    registry.admission = AdmissionChain([ServiceAddresses()])
+    with pytest.raises(Invalid):
+        await client.create("services", a_service("b", clusterIP=stored["spec"]["clusterIP"]))
+
+
+async def test_a_used_up_range_is_searched_for_what_was_given_back() -> None:
+    registry = make_registry(AdmissionChain([ServiceAddresses("10.0.0.0/30", Random(1))]))
+    client = LocalClient(registry)
+    first = await client.create("services", a_service("a"))
+    await client.create("services", a_service("b"))
+    with pytest.raises(InternalError, match="range is full"):
+        await client.create("services", a_service("c"))
+    await client.delete("services", "default", "a")
+    again = await client.create("services", a_service("c"))
+    assert again["spec"]["clusterIP"] == first["spec"]["clusterIP"]
+    await registry.store.close()
+
+
+async def test_a_dry_run_takes_no_address() -> None:
+    registry = make_registry(AdmissionChain([ServiceAddresses("10.0.0.0/30", Random(1))]))
+    for _ in range(3):
+        body = a_service()
+        await create(registry, target(registry, "services", "default"), body, Context("admin", dry_run=True))
+    await LocalClient(registry).create("services", a_service())
+    await registry.store.close()
