@@ -62,7 +62,13 @@ def nodes_table(rows: list[dict[str, Any]]) -> None:
             _figure(row["memory"], "{:.0%}"),
             row["since"] or "-",
         )
-    Console().print(table if rows else "No nodes have joined. Create a token: cloudcore token create --node NAME")
+    _console().print(table if rows else "No nodes have joined. Create a token: cloudcore token create --node NAME")
+
+
+def _console() -> Console:
+    """Return a console that cuts nothing off where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def _figure(value: float | None, form: str) -> str:
@@ -78,7 +84,7 @@ def status_table(recorded: dict[str, object]) -> bool:
     for name, value in recorded.items():
         if name != "pid":
             table.add_row(name, _plain(value))
-    Console().print(table)
+    _console().print(table)
     return alive
 
 
