@@ -9,7 +9,6 @@ before the key comes up again. What a reconcile raises is answered here:
 ``Conflict``                again at once, up to three times in a row; then with back-off
 ``TooManyRequests``         again after what the server asked for and not before, whatever changes meanwhile
 another ``ApiError``        logged as a warning; again with back-off
-``StaleCache``              again with back-off
 any other exception         logged with its trace; again with back-off
 ==========================  ================================================================================
 
@@ -31,7 +30,7 @@ from cloudcore.client import Client
 from cloudcore.clock import Clock
 from cloudcore.errors import ApiError, Conflict, TooManyRequests
 from cloudcore.events import NamedRecorder
-from cloudcore.informers import AsyncWorkQueue, Informers, StaleCache
+from cloudcore.informers import AsyncWorkQueue, Informers
 from protocol.objects.keys import Body, ObjectKey, key_of
 
 log = structlog.get_logger(__name__)
@@ -207,7 +206,7 @@ class Controller(Generic[K]):
             log.info("throttled", error=error.message, **about)
             self.queue.hold(key, (error.retry_after_s or 1) * (1.0 + 0.1 * self.rng.random()))
             return
-        if isinstance(error, ApiError | StaleCache):
+        if isinstance(error, ApiError):
             self.counters.failed += 1
             log.warning("reconcile failed", error=str(error), **about)
         else:

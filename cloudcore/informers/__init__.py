@@ -1,10 +1,11 @@
 """Informers: cached, indexed, followed views of the store, shared by controllers, scheduler and hub."""
 
+from cloudcore.informers.asyncqueue import AsyncWorkQueue
 from cloudcore.informers.cache import Cache, IndexFunction
 from cloudcore.informers.factory import Informers
 from cloudcore.informers.informer import Handler, Informer, all_synced
-from cloudcore.informers.readyourwrites import ReadYourWrites, StaleCache
-from cloudcore.informers.workqueue import AsyncWorkQueue, WorkQueue
+from cloudcore.informers.readyourwrites import ReadYourWrites
+from cloudcore.informers.workqueue import WorkQueue
 
 __all__ = [
     "AsyncWorkQueue",
@@ -14,7 +15,6 @@ __all__ = [
     "Informer",
     "Informers",
     "ReadYourWrites",
-    "StaleCache",
     "WorkQueue",
     "all_synced",
 ]

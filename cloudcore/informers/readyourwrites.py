@@ -4,23 +4,22 @@ This is how controllers keep from acting on a cache that does not have their own
 revision, so after each create, update, patch or delete it is enough to wait until the informer of that resource has
 reached the revision of the answer. Kubernetes' controllers keep "expectations" for the same purpose.
 
-Only resources that somebody has an informer of are waited for. The wait is bounded: after ``patience_s`` (a store
-that fails, a reflector that lists again) :class:`StaleCache` is raised, the write having been made, and the caller's
-next attempt starts from whatever the cache then has.
+Only resources that somebody has an informer of are waited for. There is no end to the wait: a caller that went on
+with a stale cache might create its objects twice. A wait that outlasts ``patience_s`` (a store that fails, a reflector
+that lists again) is logged as a warning each time.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from cloudcore.client import Client, Patch, PatchType, Propagation
 from cloudcore.informers.factory import Informers
-from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, Revision, Uid
 
-
-class StaleCache(AiokubeedgeError):
-    """A write was made, but the cache did not get to see it in time."""
+log = structlog.get_logger(__name__)
 
 
 class ReadYourWrites:
@@ -29,7 +28,7 @@ class ReadYourWrites:
     Args:
         client: What writes.
         informers: What is waited for.
-        patience_s: The longest wait for one write, seconds.
+        patience_s: After how long a wait for one write is logged, seconds.
     """
 
     def __init__(self, client: Client, informers: Informers, *, patience_s: float = 30.0) -> None:
@@ -97,9 +96,10 @@ class ReadYourWrites:
         revision = answer.get("metadata", {}).get("resourceVersion", "")
         if informer is None or not revision.isdecimal():
             return answer
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await informer.wait_revision(int(revision))
-        except TimeoutError:
-            raise StaleCache(f"the cache of {resource} has not reached revision {revision}") from None
+        while informer.revision < int(revision):
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await informer.wait_revision(int(revision))
+            except TimeoutError:
+                log.warning("cache lags", resource=resource, revision=revision, reached=informer.revision)
         return answer

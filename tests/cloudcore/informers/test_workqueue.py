@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import asyncio
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcore.informers.workqueue import AsyncWorkQueue, WorkQueue
+from cloudcore.informers.workqueue import WorkQueue
 
 
 def doubling(attempt: int) -> float:
@@ -112,43 +109,3 @@ def test_no_key_is_lost_and_none_has_two_workers(steps: list[tuple[str, int]]) -
         remaining.add(taken)
         queue.done(taken, now + 100.0)
     assert owed <= remaining
-
-
-@pytest.mark.looptime
-async def test_each_ready_key_wakes_one_worker() -> None:
-    queue: AsyncWorkQueue[str] = AsyncWorkQueue(doubling)
-    taken: list[str] = []
-    finished = asyncio.Event()
-
-    async def work() -> None:
-        while True:
-            key = await queue.get()
-            taken.append(key)
-            queue.done(key)
-            if key == "late":
-                finished.set()
-
-    async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(work()) for _ in range(3)]
-        await asyncio.sleep(0)
-        for key in "abcd":
-            queue.add(key)
-        queue.add_after("late", 60.0)
-        await finished.wait()
-        for worker in workers:
-            worker.cancel()
-    assert taken == ["a", "b", "c", "d", "late"]
-    assert asyncio.get_running_loop().time() >= 60.0
-    queue.close()
-
-
-@pytest.mark.looptime
-async def test_a_wake_up_of_a_cancelled_worker_goes_to_another() -> None:
-    queue: AsyncWorkQueue[str] = AsyncWorkQueue(doubling)
-    async with asyncio.TaskGroup() as group:
-        leaving = group.create_task(queue.get())
-        staying = group.create_task(queue.get())
-        await asyncio.sleep(0)
-        queue.add("a")
-        leaving.cancel()
-        assert await staying == "a"

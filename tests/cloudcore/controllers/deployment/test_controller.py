@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from cloudcore.controllers.deployment.templates import template_hash
+from cloudcore.errors import Forbidden
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body
 from tests.support.controllers import Cloud, cloud, deployment
@@ -173,3 +175,63 @@ async def test_a_deleted_deployment_takes_everything_with_it() -> None:
         await made.settle()
         assert await made.client.list(REPLICASETS, "default") == []
         assert await made.pods() == []
+
+
+async def test_a_replicaset_of_another_that_has_the_name_gets_out_of_the_way_by_another_hash() -> None:
+    async with cloud() as made:
+        body = deployment()
+        name = f"web-{template_hash((await defaulted(made, body))['spec']['template'], 0)}"
+        squatter = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"app": "other"}},
+                "template": {"metadata": {"labels": {"app": "other"}}, "spec": body["spec"]["template"]["spec"]},
+            },
+        }
+        await made.client.create(REPLICASETS, squatter)
+        await made.client.create(DEPLOYMENTS, body)
+        await roll_out(made)
+        assert (await get(made))["status"]["collisionCount"] == 1
+        assert (await get(made))["status"]["availableReplicas"] == 3
+
+
+async def defaulted(made: Cloud, body: Body) -> Body:
+    """Return ``body`` as the API stores it."""
+    made_once = await made.client.create(DEPLOYMENTS, {**body, "spec": {**body["spec"], "paused": True}})
+    await made.client.delete(DEPLOYMENTS, "default", body["metadata"]["name"])
+    await made.settle()
+    return made_once
+
+
+async def test_a_replicaset_that_cannot_be_created_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cloud() as made:
+        create, refusing = made.client.create, [True]
+
+        async def refuse(resource: str, body: Body) -> Body:
+            if resource == REPLICASETS and refusing[0]:
+                raise Forbidden("no quota")
+            return await create(resource, body)
+
+        monkeypatch.setattr(made.client, "create", refuse)
+        await made.client.create(DEPLOYMENTS, deployment())
+        await made.pass_time(1)
+        assert condition(await get(made), "Progressing")["reason"] == "ReplicaSetCreateError"
+        refusing[0] = False
+        await made.pass_time(5)
+        await roll_out(made)
+        assert condition(await get(made), "Progressing")["reason"] == "NewReplicaSetAvailable"
+
+
+async def test_a_size_of_zero_and_back() -> None:
+    async with cloud() as made:
+        await made.client.create(DEPLOYMENTS, deployment())
+        await roll_out(made)
+        for size in (0, 2):
+            await made.client.patch(DEPLOYMENTS, "default", "web", {"spec": {"replicas": size}})
+            await roll_out(made)
+            assert len(await made.pods()) == size
+            assert (await get(made))["status"].get("availableReplicas", 0) == size
+        assert len(await made.client.list(REPLICASETS, "default")) == 1
