@@ -35,6 +35,7 @@ DEFAULT_MAX_COMMANDS = 4096
 _DEFAULT_LANES = (Lane.SPEC, Lane.DELETE, Lane.BULK)  # indexed by Op
 _NO_LANE = -1
 _COMMAND = Op.COMMAND
+_STALE_SLACK = 64
 
 Pending = tuple[Item, Lane]
 OutboxKey = ObjectKey | str
@@ -67,12 +68,9 @@ class Entry:
         return [(self.item, self.item_lane), *(self.chain or ())]
 
     def set_pending(self, chain: list[Pending]) -> None:
-        """Replace the chain of items not in flight."""
-        if chain:
-            (self.item, self.item_lane), *rest = chain
-            self.chain = rest or None
-        else:
-            self.item = self.chain = None
+        """Replace the chain of items not in flight; it holds at least one."""
+        (self.item, self.item_lane), *rest = chain
+        self.chain = rest or None
 
 
 class Outbox:
@@ -298,8 +296,6 @@ class Outbox:
             queue = self._lanes[lane] = deque()
         queue.append(entry)
         self._count_in(entry, lane)
-        if len(queue) > 2 * self._depths[lane] + _STALE_SLACK:
-            self._compact(lane)
 
     def _count_in(self, entry: Entry, lane: int) -> None:
         assert entry.item is not None
@@ -318,21 +314,17 @@ class Outbox:
         if lane == before:
             self._count_in(entry, lane)
         else:
-            entry.lane = _NO_LANE
             self._enqueue(entry, lane)
+            stale = self._lanes[before]
+            if stale is not None and len(stale) > 2 * self._depths[before] + _STALE_SLACK:
+                # One pass over n places after n/2 of them went stale: constant time per put.
+                self._lanes[before] = deque(dict.fromkeys(place for place in stale if place.lane == before))
 
     def _take_back(self, entry: Entry) -> None:
         sent = entry.sent
         assert sent is not None
         entry.sent = None
         entry.set_pending(chain_behind(sent, entry.sent_lane, entry.pending()))
-
-    def _compact(self, lane: int) -> None:
-        queue = self._lanes[lane] or ()
-        self._lanes[lane] = deque(dict.fromkeys(entry for entry in queue if entry.lane == lane))
-
-
-_STALE_SLACK = 64
 
 
 def weight_of(item: Item) -> int:

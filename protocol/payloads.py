@@ -336,22 +336,6 @@ def decode_number(data: Buffer) -> float:
     return value
 
 
-def encode_pong(ping: int, received: int) -> bytes:
-    """Encode the answer to a ping, with the number up to which everything has arrived."""
-    return _pack((ping, received))
-
-
-def decode_pong(data: Buffer) -> tuple[int, int]:
-    """Decode the answer to a ping: its id, and what has arrived.
-
-    Raises:
-        FrameError: It is malformed.
-    """
-    fields = _unpack(data, 2)
-    _check("pong", fields, int, int)
-    return fields[0], fields[1]
-
-
 def encode_volatile(ping: int, body: bytes) -> bytes:
     """Encode a volatile frame; ``ping`` other than 0 asks for a pong, so that heartbeats keep the link alive."""
     return _pack((ping, body))

@@ -106,14 +106,27 @@ def test_an_urgent_item_carries_its_chain_with_it() -> None:
     assert take_all(outbox) == [delete("a", uid="older"), put("spec")]
 
 
-def test_stale_places_in_a_lane_do_not_pile_up() -> None:
+def test_stale_places_in_a_starved_lane_do_not_pile_up() -> None:
     outbox = Outbox()
     for turn in range(1000):
         outbox.put(put("a", turn), 0.0, Lane.BULK)
-        outbox.put(put("a", turn), 0.0, Lane.LEASE)
+        outbox.put(delete("a", turn, uid="stale"), 0.0, Lane.LEASE)
+        outbox.put(put("filler", turn), 0.0, Lane.DELETE)
         outbox.check_invariants()
-        outbox.applied(outbox.take(1, MANY))
+        for _ in range(3):
+            outbox.applied(outbox.take(1, 1))  # full before it comes to the lower lanes
     assert len(outbox) == 0
+
+
+def test_an_order_of_urgency_survives_compaction() -> None:
+    outbox = Outbox()
+    for index in range(200):
+        outbox.put(put(f"p{index}"), 0.0, Lane.BULK)
+    for index in range(150):
+        outbox.put(delete(f"p{index}"), 0.0)
+        outbox.check_invariants()
+    gone = [item.key.name for item in take_all(outbox)]
+    assert gone == [f"p{index}" for index in range(200)]
 
 
 def test_batches_are_limited_by_items_and_by_bytes() -> None:
