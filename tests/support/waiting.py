@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ def eventually(predicate: Callable[[], T], *, within_s: float = 20.0, what: str 
         pause.wait(POLL_S)
 
 
+@overload
+async def aeventually(predicate: Callable[[], Awaitable[T]], *, within_s: float = ..., what: str = ...) -> T: ...
+@overload
+async def aeventually(predicate: Callable[[], T], *, within_s: float = ..., what: str = ...) -> T: ...
 async def aeventually(
     predicate: Callable[[], T] | Callable[[], Awaitable[T]], *, within_s: float = 20.0, what: str = ""
 ) -> T:

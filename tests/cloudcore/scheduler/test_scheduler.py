@@ -1,0 +1,241 @@
+"""The scheduler on a memory store and the in-process client, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+
+from cloudcore.apiserver.bootstrap import bootstrap
+from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.registry import Registry
+from cloudcore.errors import StorageUnavailable
+from cloudcore.informers import Informers
+from cloudcore.scheduler import Scheduler
+from cloudcore.store.memory import MemoryStore
+from protocol.objects.conditions import find_condition
+from protocol.objects.keys import Body, Uid
+from tests.support.controllers import LoopClock
+from tests.support.scheduling import node, pod, taint
+from tests.support.waiting import aeventually
+
+pytestmark = pytest.mark.looptime
+
+
+@dataclass
+class Notes:
+    """Records events in a list."""
+
+    events: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    def event(self, regarding: Body, type: str, reason: str, message: str) -> None:
+        self.events.append((regarding["metadata"]["name"], type, reason, message))
+
+    def about(self, name: str) -> list[tuple[str, str]]:
+        return [(reason, message) for who, _, reason, message in self.events if who == name]
+
+
+class FailingBinds(LocalClient):
+    """A client whose next bindings fail."""
+
+    failures = 0
+    before_bind: Callable[[], Any] | None = None
+
+    async def bind(self, namespace: str, name: str, node: str, *, uid: Uid) -> None:
+        if self.before_bind is not None:
+            await self.before_bind()
+        if self.failures:
+            self.failures -= 1
+            raise StorageUnavailable("the disk is full")
+        await super().bind(namespace, name, node, uid=uid)
+
+
+@dataclass
+class World:
+    client: FailingBinds
+    scheduler: Scheduler
+    notes: Notes
+
+    async def add_node(self, body: Body) -> None:
+        status = body.pop("status")
+        await self.client.create("nodes", body)
+        await self.set_node_status(body["metadata"]["name"], status)
+
+    async def set_node_status(self, name: str, status: Body) -> None:
+        await self.client.patch("nodes", "", name, {"status": status}, subresource="status")
+
+    async def add_pod(self, name: str, **spec: Any) -> None:
+        body = pod(name, **spec)
+        del body["metadata"]["uid"]
+        await self.client.create("pods", body)
+
+    async def node_of(self, name: str) -> str:
+        node_name: str = (await self.client.get("pods", "default", name))["spec"].get("nodeName", "")
+        return node_name
+
+    async def on_a_node(self, name: str) -> str:
+        return str(await aeventually(lambda: self.node_of(name), what=f"{name} has no node"))
+
+    async def condition(self, name: str) -> Body:
+        status = (await self.client.get("pods", "default", name)).get("status") or {}
+        return find_condition(status.get("conditions"), "PodScheduled") or {}
+
+    async def told(self, name: str, message: str) -> None:
+        async def is_told() -> bool:
+            return (await self.condition(name)).get("message") == message
+
+        await aeventually(is_told, what=f"{name} is not told {message!r}")
+
+
+@asynccontextmanager
+async def world(store: MemoryStore | None = None) -> AsyncIterator[World]:
+    clock = LoopClock()
+    store = store or MemoryStore()
+    registry = Registry(store, clock=clock.wall, rng=Random(1))
+    client = FailingBinds(registry)
+    informers = Informers(store)
+    notes = Notes()
+    scheduler = Scheduler(client, informers, notes, clock, rng=Random(2))
+    await bootstrap(registry)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part.run()) for part in (informers, scheduler)]
+        yield World(client, scheduler, notes)
+        for task in tasks:
+            task.cancel()
+    await store.close()
+
+
+async def test_a_pod_gets_its_node_and_an_event() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        await w.add_node(node("edge-2"))
+        await w.add_pod("web", nodeSelector={"kubernetes.io/hostname": "edge-2"})
+        assert await w.on_a_node("web") == "edge-2"
+        assert (await w.condition("web"))["status"] == "True"
+        await aeventually(lambda: w.notes.about("web"))
+        assert w.notes.about("web") == [("Scheduled", "Successfully assigned default/web to edge-2")]
+
+
+async def test_a_pod_that_fits_nowhere_is_told_why_and_waits_for_a_node() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", taints=[taint("dedicated", "gpu")]))
+        await w.add_pod("web")
+        message = "0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: gpu}."
+        await w.told("web", message)
+        condition = await w.condition("web")
+        assert (condition["status"], condition["reason"]) == ("False", "Unschedulable")
+        assert w.notes.about("web")[0] == ("FailedScheduling", message)
+        assert w.scheduler.active_count == 0
+        await w.add_node(node("edge-2"))
+        assert await w.on_a_node("web") == "edge-2"
+
+
+async def test_a_deleted_pod_makes_room() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", pods="1"))
+        await w.add_pod("first")
+        await w.on_a_node("first")
+        await w.add_pod("second")
+        await w.told("second", "0/1 nodes are available: 1 Too many pods.")
+        await w.client.delete("pods", "default", "first", grace_s=0)
+        await w.on_a_node("second")
+
+
+async def test_a_finished_pod_makes_room() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", pods="1"))
+        await w.add_pod("job")
+        await w.on_a_node("job")
+        await w.add_pod("second")
+        await w.told("second", "0/1 nodes are available: 1 Too many pods.")
+        await w.client.patch("pods", "default", "job", {"status": {"phase": "Succeeded"}}, subresource="status")
+        await w.on_a_node("second")
+
+
+async def test_a_node_that_grows_makes_room() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", cpu="1"))
+        await w.add_pod("web", requests={"cpu": "2"})
+        await w.told("web", "0/1 nodes are available: 1 Insufficient cpu.")
+        await w.set_node_status("edge-1", {"allocatable": {"cpu": "4"}})
+        assert await w.on_a_node("web") == "edge-1"
+
+
+async def test_a_failed_binding_is_taken_back_and_tried_again() -> None:
+    async with world() as w:
+        w.client.failures = 2
+        await w.add_node(node("edge-1", pods="1"))
+        await w.add_pod("web")
+        assert await w.on_a_node("web") == "edge-1"
+        assert w.client.failures == 0
+
+
+async def test_a_pod_deleted_while_it_is_being_bound_takes_no_room() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", pods="1"))
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            reached.set()
+            await go_on.wait()
+
+        w.client.before_bind = hold
+        await w.add_pod("doomed")
+        await reached.wait()
+        await w.client.delete("pods", "default", "doomed", grace_s=0)
+        w.client.before_bind = None
+        go_on.set()
+        await w.add_pod("next")
+        assert await w.on_a_node("next") == "edge-1"
+        assert [reason for reason, _ in w.notes.about("doomed")] == []
+
+
+async def test_pods_of_other_schedulers_are_left_alone_but_counted() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", pods="1"))
+        await w.add_pod("theirs", schedulerName="custom")
+        body = await w.client.get("pods", "default", "theirs")
+        await w.add_pod("ours")
+        await w.on_a_node("ours")
+        assert await w.node_of("theirs") == ""
+        await w.client.delete("pods", "default", "ours", grace_s=0)
+        await w.client.bind("default", "theirs", "edge-1", uid=Uid(body["metadata"]["uid"]))
+        await w.add_pod("late")
+        await w.told("late", "0/1 nodes are available: 1 Too many pods.")
+
+
+async def test_after_a_restart_everything_stored_is_counted_and_queued() -> None:
+    store = MemoryStore()
+    async with world(store) as w:
+        await w.add_node(node("edge-1", pods="2"))
+        for i in range(4):
+            await w.add_pod(str(i))
+        await aeventually(lambda: len([e for e in w.notes.events if e[2] == "Scheduled"]) == 2)
+    async with world(MemoryStore(store.disk)) as w:
+        await w.set_node_status("edge-1", {"allocatable": {"pods": "3"}})
+        await aeventually(lambda: len([e for e in w.notes.events if e[2] == "Scheduled"]) == 1)
+        nodes = [await w.node_of(str(i)) for i in range(4)]
+        assert sorted(nodes) == ["", "edge-1", "edge-1", "edge-1"]
+
+
+async def test_many_pods_spread_evenly() -> None:
+    async with world() as w:
+        for i in range(5):
+            await w.add_node(node(f"edge-{i}"))
+        await asyncio.gather(*(w.add_pod(f"web-{i}", requests={"cpu": "100m"}) for i in range(50)))
+        nodes = [await w.on_a_node(f"web-{i}") for i in range(50)]
+        assert sorted(nodes.count(f"edge-{i}") for i in range(5)) == [10] * 5
+
+
+async def test_explain_answers_for_any_pod() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        await w.add_pod("web")
+        await w.on_a_node("web")
+        explanation = w.scheduler.explain(pod("what-if", nodeSelector={"zone": "x"}))
+        assert explanation.reasons == {"node(s) didn't match Pod's node affinity/selector": 1}
