@@ -14,7 +14,7 @@ from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.change import namespace_finalizers
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.get import stored
-from cloudcore.apiserver.list import ListOptions, list_objects
+from cloudcore.apiserver.list import ListOptions, list_objects, parse_version
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.client import Propagation
 from cloudcore.errors import BadRequest, Conflict, NotFound
@@ -201,11 +201,9 @@ def read_options(body: Body) -> DeleteOptions:
     if propagation not in {None, "Background", "Foreground", "Orphan"}:
         raise BadRequest(f"DeleteOptions: propagationPolicy: Unsupported value: {propagation!r}")
     uid, version = conditions.get("uid"), str(conditions.get("resourceVersion") or "")
-    if version and not version.isdigit():
-        raise BadRequest("DeleteOptions: preconditions.resourceVersion is not a version")
     return DeleteOptions(
         uid=Uid(uid) if uid else None,
-        revision=Revision(int(version)) if version else None,
+        revision=parse_version(version) or None,
         grace_s=grace_s,
         propagation=propagation,
     )

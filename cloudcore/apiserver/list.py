@@ -13,10 +13,13 @@ import orjson
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.registry import Registry
-from cloudcore.apiserver.selection import Selection, select
+from cloudcore.apiserver.selection import Selection, select, selected
 from cloudcore.errors import BadRequest, Cause, GatewayTimeout
 from cloudcore.store.base import Listing, Record
 from protocol.objects.keys import Revision
+
+_LONGEST_VERSION = 19
+"""Digits of the largest signed 64-bit number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,10 @@ async def list_objects(registry: Registry, target: Target, options: ListOptions 
     selection = select(target.kind, options.label_selector, options.field_selector, target.name)
     if target.kind.virtual:
         records = registry.virtual_records(target.kind)
-        return Page([record for record in records if selection.selects(record)], registry.store.revision)
+        return Page(await selected(selection, records), registry.store.revision)
     at, after = _position(registry, options)
     listing = await registry.store.list(target.kind.resource, namespace=target.namespace or None, at=at)
-    return _page(listing, selection, after, options.limit)
+    return await _page(listing, selection, after, options.limit)
 
 
 def _position(registry: Registry, options: ListOptions) -> tuple[Revision | None, tuple[str, str] | None]:
@@ -99,7 +102,7 @@ def parse_version(text: str) -> Revision:
     Raises:
         BadRequest: It is no version.
     """
-    if text and not (text.isascii() and text.isdigit()):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_VERSION):
         raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
     return Revision(int(text or 0))
 
@@ -120,7 +123,7 @@ def require_reached(registry: Registry, version: Revision) -> None:
         )
 
 
-def _page(listing: Listing, selection: Selection, after: tuple[str, str] | None, limit: int) -> Page:
+async def _page(listing: Listing, selection: Selection, after: tuple[str, str] | None, limit: int) -> Page:
     records = listing.records
     start = bisect_right(records, after, key=_place) if after is not None else 0
     if selection.is_everything:
@@ -128,12 +131,10 @@ def _page(listing: Listing, selection: Selection, after: tuple[str, str] | None,
         chosen, left = records[start:end], len(records) - end
         token = _encode_token(listing.revision, chosen[-1]) if left and chosen else ""
         return Page(chosen, listing.revision, token, left or None)
-    found: list[Record] = []
-    for record in records[start:]:
-        if selection.selects(record):
-            if limit and len(found) == limit:
-                return Page(found, listing.revision, _encode_token(listing.revision, found[-1]))
-            found.append(record)
+    # One more than asked for tells whether another page follows.
+    found = await selected(selection, records[start:], limit + 1 if limit else 0)
+    if limit and len(found) > limit:
+        return Page(found[:limit], listing.revision, _encode_token(listing.revision, found[limit - 1]))
     return Page(found, listing.revision)
 
 

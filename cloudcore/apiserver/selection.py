@@ -6,6 +6,8 @@ stand in the record's bytes.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from cloudcore.store.base import Record
 from protocol.objects.keys import Body
 from protocol.objects.selectors import Requirement, Selector, matches, parse_field_selector, parse_label_selector
 
+_RECORDS_A_STEP = 500
 _ALWAYS = {"metadata.name", "metadata.namespace"}
 
 
@@ -59,6 +62,22 @@ class Selection:
         return all(item.matches({item.key: field_value(self.kind, body, item.key)}) for item in self.fields)
 
 
+async def selected(selection: Selection, records: Sequence[Record], limit: int = 0) -> list[Record]:
+    """Return the records that are selected, at most ``limit`` of them if it is not 0.
+
+    Lets others run every so often: looking into ten thousand pods takes longer than one step of the loop may.
+    """
+    found: list[Record] = []
+    for index, record in enumerate(records, 1):
+        if selection.selects(record):
+            found.append(record)
+            if len(found) == limit:
+                break
+        if index % _RECORDS_A_STEP == 0:
+            await asyncio.sleep(0)
+    return found
+
+
 def select(kind: Kind, label_selector: str = "", field_selector: str = "", name: str = "") -> Selection:
     """Parse selectors.
 
@@ -92,7 +111,9 @@ def _needle(requirement: Requirement) -> bytes:
         return b""
     value = requirement.values[0]
     plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
-    return f'"{value}"'.encode() if value and plain and value not in {"true", "false", "0"} else b""
+    # A number or a truth value may stand in the object without quotes.
+    bare = value in {"", "true", "false"} or value.lstrip("-").isdigit()
+    return f'"{value}"'.encode() if plain and not bare else b""
 
 
 def field_value(kind: Kind, body: Body, path: str) -> str:

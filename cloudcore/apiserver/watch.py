@@ -17,11 +17,13 @@ from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.list import parse_version, require_reached
 from cloudcore.apiserver.registry import Registry
-from cloudcore.apiserver.selection import Selection, select
+from cloudcore.apiserver.selection import Selection, select, selected
 from cloudcore.errors import BadRequest
 from cloudcore.store.base import Change, ChangeType, Progress, Record
 from protocol.objects.keys import Revision
 
+_GROUP = 500
+"""So many present objects are yielded at a time, for the reader to write them out in between."""
 _INITIAL_EVENTS_END = b'"k8s.io/initial-events-end":"true"'
 
 
@@ -96,18 +98,15 @@ async def _stream(
     if not since or options.send_initial_events:
         listing = await registry.store.list(kind.resource, namespace=target.namespace or None)
         since = listing.revision
-        yield _initial_events(kind, selection, listing.records, since, end=options.send_initial_events)
+        present = await selected(selection, listing.records)
+        for start in range(0, len(present), _GROUP):
+            yield [WatchEvent("ADDED", record, record.json) for record in present[start : start + _GROUP]]
+        if options.send_initial_events:
+            yield [bookmark(kind, since, initial_events_end=True)]
     changes = _changes(registry, target, selection, options, since)
     async with aclosing(changes):
         async for events in changes:
             yield events
-
-
-def _initial_events(
-    kind: Kind, selection: Selection, records: Sequence[Record], revision: Revision, *, end: bool
-) -> list[WatchEvent]:
-    events = [WatchEvent("ADDED", record, record.json) for record in records if selection.selects(record)]
-    return [*events, bookmark(kind, revision, initial_events_end=True)] if end else events
 
 
 async def _changes(

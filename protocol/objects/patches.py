@@ -1,6 +1,7 @@
 """Patches: JSON merge patch (RFC 7386), JSON patch (RFC 6902), and Kubernetes' strategic merge patch.
 
-None of them changes the object it is given: the result shares the parts that did not change.
+None of them changes the object it is given: the result shares the parts that did not change. Only the cloud imports
+this module: ``jsonpatch`` comes with the ``cloud`` extra.
 
 Source: RFC 7386, RFC 6902; Kubernetes "strategic merge patch" (sig-api-machinery) for the directives ``$patch``,
 ``$retainKeys``, ``$setElementOrder/<list>`` and ``$deleteFromPrimitiveList/<list>``.

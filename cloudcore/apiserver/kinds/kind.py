@@ -58,9 +58,9 @@ class Subresource:
     verbs: tuple[str, ...] = ("get", "patch", "update")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
-    """A row of the table.
+    """A row of the table; there is one of each, compared by identity.
 
     Attributes:
         kind: ``Deployment``.

@@ -84,6 +84,7 @@ async def test_a_revision_of_the_future_asks_to_retry(registry: Registry) -> Non
     [
         {"resource_version": "x"},
         {"resource_version": "-1"},
+        {"resource_version": "9" * 5000},
         {"resource_version_match": "Exact"},
         {"resource_version": "1", "resource_version_match": "Nearly"},
         {"label_selector": "a in"},

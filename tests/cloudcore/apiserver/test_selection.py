@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cloudcore.apiserver.kinds import builtin_kinds
-from cloudcore.apiserver.selection import field_value, select
+from cloudcore.apiserver.selection import field_value, select, selected
 from cloudcore.errors import BadRequest
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
@@ -61,3 +63,29 @@ def test_an_unsupported_field_is_named() -> None:
 def test_two_names_select_nothing() -> None:
     selection = select(PODS, field_selector="metadata.name=b", name="a")
     assert not selection.selects(record({"metadata": {"name": "a"}}))
+
+
+def test_numbers_are_found_though_json_does_not_quote_them() -> None:
+    kind = builtin_kinds().of("replicasets.apps")
+    body = {"metadata": {"name": "a"}, "status": {"replicas": 3}}
+    assert select(kind, field_selector="status.replicas=3").selects(record(body))
+    assert not select(kind, field_selector="status.replicas=4").selects(record(body))
+
+
+async def test_looking_into_many_objects_lets_others_run() -> None:
+    records = [record({"metadata": {"name": f"p{n}"}}) for n in range(1500)]
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    try:
+        assert len(await selected(select(PODS, label_selector="!app"), records)) == 1500
+        assert turns >= 3
+        assert len(await selected(select(PODS), records, limit=2)) == 2
+    finally:
+        task.cancel()

@@ -66,6 +66,14 @@ async def test_a_watch_from_nowhere_begins_with_what_is_there(registry: Registry
             assert told(await next_event()) == ("MODIFIED", "a")
 
 
+async def test_many_present_objects_come_in_groups(registry: Registry, client: LocalClient) -> None:
+    for index in range(501):
+        await client.create("configmaps", a_configmap(f"c{index:03}"))
+    async with watching(registry) as next_event:
+        seen = [told(await next_event()) for _ in range(501)]
+    assert seen == [("ADDED", f"c{index:03}") for index in range(501)]
+
+
 async def test_a_watch_from_a_revision_misses_nothing_since(registry: Registry, client: LocalClient) -> None:
     first = await client.create("configmaps", a_configmap("a"))
     await client.create("configmaps", a_configmap("b"))
