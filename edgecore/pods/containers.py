@@ -164,8 +164,15 @@ class Container:
         self.attempt += 1
         self.current = None
         self.kill_at = None
-        self.waiting = CREATING
+        if not self.failures:
+            self.waiting = CREATING
         return self.id
+
+    def started(self, state: ContainerState) -> None:
+        """Note that the current instance runs."""
+        self.move(Stimulus.STARTED)
+        self.current = state
+        self.waiting, self.failures = CREATING, 0
 
     def refuse(self, waiting: Waiting, now: float) -> None:
         """Note that the runtime made no instance; the number is used again."""
@@ -185,6 +192,7 @@ class Container:
         self.move(Stimulus.EXITED)
         self.current = state
         self.kill_at = None
+        self.waiting, self.failures = CREATING, 0
         if state.exit.finished_at - state.started_at >= BACKOFF_RESET_S:
             self.backoff_s = 0.0
         self.delay_restart(now)

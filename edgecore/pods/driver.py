@@ -156,6 +156,7 @@ class PodsDriver:
         """
         if stop_pods and self._tasks is not None:
             self._carry_out(self._machine.stop_all(self._now()))
+            self._arm()
             while not self._machine.idle:
                 self._quiet.clear()
                 await self._quiet.wait()

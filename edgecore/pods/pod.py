@@ -136,9 +136,7 @@ class PodMachine:
         container = self._current(state.id)
         if container is None or container.phase is not Phase.CREATING:
             return
-        container.move(Stimulus.STARTED)
-        container.current = state
-        container.failures = 0
+        container.started(state)
         self._record(False, "Started", f"Started container {container.name}", container.name)
 
     def refused(self, instance: ContainerId, reason: str, message: str, now: Now) -> None:
@@ -354,7 +352,7 @@ class PodMachine:
             self.pod,
             self.containers,
             verdict,
-            volumes_ready=self._volumes is Volumes.READY,
+            volumes_ready=self._volumes is Volumes.READY or self.active,
             host_ip=self._host_ip,
             before=self._status,
             at=timestamp(now.wall),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ class PodSources:
             raise ReferenceMissing(f"unsupported resourceFieldRef: {container} {resource}")
         amount = parse_quantity(((spec.get("resources") or {}).get(part) or {}).get(name, "0"))
         unit = parse_quantity(divisor or "1") or parse_quantity("1")
-        return str(int(-(-amount // unit)))
+        return str(math.ceil(amount / unit))
 
     def _get(self, resource: str, name: str) -> Body | None:
         held = self.desired.get(ObjectKey(resource, self.pod["metadata"].get("namespace", ""), name))

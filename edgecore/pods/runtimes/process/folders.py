@@ -125,6 +125,9 @@ class PodFolder:
                 "CreateContainerConfigError",
                 "the process runtime needs spec.containers[].command: there is no image to take it from",
             )
+        if os.geteuid() != 0 and spec.user not in (None, os.geteuid()):
+            message = f"runAsUser {spec.user}: this agent runs as user {os.geteuid()} and cannot change to another"
+            raise StartRefused("CreateContainerConfigError", message)
         folder, log = self.instance(spec.id), self.log(spec.id)
         self._forget_before(spec.id)
         home = self._lay_out_home(spec)
@@ -200,7 +203,8 @@ def _link(home: Path, mount_path: str, source: Path) -> None:
     for part in target.relative_to(home).parts[:-1]:
         folder = folder / part
         if folder.is_symlink():
-            _refuse_unless_own_volume(mount_path)
+            message = f"mountPath {mount_path!r} lies within another volume, which the process runtime cannot do"
+            raise StartRefused("CreateContainerConfigError", message)
         folder.mkdir(mode=0o755, exist_ok=True)
     if target.is_symlink():
         if os.readlink(target) == str(source):
@@ -212,13 +216,6 @@ def _link(home: Path, mount_path: str, source: Path) -> None:
             raise StartRefused("CreateContainerConfigError", f"mountPath {mount_path!r}: something is there already")
         target.rmdir()
     target.symlink_to(source)
-
-
-def _refuse_unless_own_volume(mount_path: str) -> None:
-    raise StartRefused(
-        "CreateContainerConfigError",
-        f"mountPath {mount_path!r} lies within another volume, which the process runtime cannot do",
-    )
 
 
 def _working_folder(spec: ContainerSpec, home: Path) -> str:

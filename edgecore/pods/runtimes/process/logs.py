@@ -47,10 +47,14 @@ class LogFile:
     def _write(self, data: bytes) -> None:
         if self._descriptor < 0:
             self._open()
-        elif self._size and self._size + len(data) > self._limit:
-            self._rotate()
         while data:
-            written = os.write(self._descriptor, data)
+            end = data.rfind(b"\n", 0, max(self._limit - self._size, 0)) + 1
+            if end == 0 and self._size:
+                self._rotate()
+                continue
+            # A line longer than a whole file is written all the same.
+            end = end or data.find(b"\n") + 1 or len(data)
+            written = os.write(self._descriptor, data[:end])
             self._size += written
             data = data[written:]
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,13 +53,14 @@ class ProcessStage:
     async def clean(self) -> None:
         for runtime in self.runtimes:
             await runtime.close()
-        supervisors = [self.supervisor(Uid(path.name)) for path in self.root.iterdir() if (path / "supervisor/lock").exists()]
+        locks = self.root.glob("*/supervisor/lock")
+        supervisors = [self.supervisor(Uid(path.parent.parent.name)) for path in locks]
         last = ProcessRuntime(self.root)
         await last.open(Ears())
         for path in list(self.root.iterdir()):
             await last.remove_pod(Uid(path.name))
         await last.close()
-        await aeventually(lambda: not any(proc.stat(pid) for pid in supervisors), what="a supervisor was left behind")
+        await aeventually(lambda: not any(_alive(pid) for pid in supervisors), what="a supervisor was left behind")
         marker = str(self.folder).encode()
         assert [pid for pid in _pids() if pid != os.getpid() and marker in _environ(pid)] == []
 
@@ -81,6 +82,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
     stage.root.mkdir()
     yield stage
     await stage.clean()
+
+
+@pytest.fixture
+def bystander() -> Iterator[int]:
+    """The pid of a process that is none of the runtime's business."""
+    process = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    yield process.pid
+    process.kill()
+    process.wait()
 
 
 async def run(
@@ -147,7 +157,7 @@ class TestContainers:
         assert lines(runtime.log_path(container())) == [("stdout", "F", "y")]
 
     async def test_stdin_is_empty_and_the_process_leads_its_session(self, stage: ProcessStage) -> None:
-        _, runtime = await run(stage, "sh", "-c", 'cat; ps -o pid=,sid= -p $$ 2>/dev/null || cut -d" " -f1,6 /proc/$$/stat')
+        _, runtime = await run(stage, "sh", "-c", 'cat; cut -d" " -f1,6 /proc/$$/stat')
         ((_, _, text),) = lines(runtime.log_path(container()))
         pid, session = text.split()
         assert pid == session
@@ -180,7 +190,8 @@ class TestContainers:
     async def test_it_runs_as_the_user_it_states(self, stage: ProcessStage) -> None:
         for folder in [stage.folder, *stage.folder.parents][:3]:
             folder.chmod(folder.stat().st_mode | 0o711)
-        _, runtime = await run(stage, "sh", "-c", "id -u; id -g; id -G; echo made > file", user=1234, group=99, groups=(77,))
+        script = "id -u; id -g; id -G; echo made > file"
+        _, runtime = await run(stage, "sh", "-c", script, user=1234, group=99, groups=(77,))
         assert [line[2] for line in lines(runtime.log_path(container()))] == ["1234", "99", "99 77"]
         made = stage.root / POD / "containers/main/root/file"
         assert made.stat().st_uid == 1234
@@ -189,14 +200,16 @@ class TestContainers:
         pids = stage.folder / "pids"
         await run(stage, "sh", "-c", f"sleep 1000 & echo $! > {pids}; exit 3")
         child = int(pids.read_text())
-        await aeventually(lambda: proc.stat(child) is None)
+        await aeventually(lambda: not _alive(child))
 
     async def test_a_daemon_that_left_the_group_goes_with_the_pod(self, stage: ProcessStage) -> None:
         pids = stage.folder / "pids"
-        script = f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' & while [ ! -s {pids} ]; do sleep 0.01; done; exit 0"
+        script = (
+            f"setsid sh -c 'echo $$ > {pids}; exec sleep 1000' & while [ ! -s {pids} ]; do sleep 0.01; done; exit 0"
+        )
         await run(stage, "sh", "-c", script)
-        daemon = int(pids.read_text())
-        await aeventually(lambda: proc.stat(daemon) is None)
+        pid = int(pids.read_text())
+        await aeventually(lambda: not _alive(pid))
 
 
 class TestSupervision:
@@ -226,32 +239,24 @@ class TestSupervision:
         assert found.exit.reason == "ContainerStatusUnknown"
         await aeventually(lambda: not _alive(pid))
 
-    async def test_a_pid_that_belongs_to_another_is_neither_adopted_nor_killed(self, stage: ProcessStage) -> None:
-        bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        try:
-            found = proc.stat(bystander.pid)
-            assert found is not None
-            self.forge(stage, proc.boot_id(), bystander.pid, found.start_time - 1)
-            (state,) = await stage.runtime().open(Ears())
-            assert state.exit is not None
-            assert _alive(bystander.pid)
-        finally:
-            bystander.kill()
-            bystander.wait()
+    async def test_a_pid_that_belongs_to_another_is_neither_adopted_nor_killed(
+        self, stage: ProcessStage, bystander: int
+    ) -> None:
+        found = proc.stat(bystander)
+        assert found is not None
+        self.forge(stage, proc.boot_id(), bystander, found.start_time - 1)
+        (state,) = await stage.runtime().open(Ears())
+        assert state.exit is not None
+        assert _alive(bystander)
 
-    async def test_what_ran_before_a_reboot_has_ended(self, stage: ProcessStage) -> None:
-        bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-        try:
-            found = proc.stat(bystander.pid)
-            assert found is not None
-            self.forge(stage, "another-boot", bystander.pid, found.start_time)
-            (state,) = await stage.runtime().open(Ears())
-            assert state.exit is not None
-            assert "restarted" in state.exit.message
-            assert _alive(bystander.pid)
-        finally:
-            bystander.kill()
-            bystander.wait()
+    async def test_what_ran_before_a_reboot_has_ended(self, stage: ProcessStage, bystander: int) -> None:
+        found = proc.stat(bystander)
+        assert found is not None
+        self.forge(stage, "another-boot", bystander, found.start_time)
+        (state,) = await stage.runtime().open(Ears())
+        assert state.exit is not None
+        assert "restarted" in state.exit.message
+        assert _alive(bystander)
 
     @staticmethod
     def forge(stage: ProcessStage, boot: str, pid: int, start: int) -> None:
@@ -267,7 +272,6 @@ class TestSupervision:
         await runtime.open(Ears())
         started = await runtime.start(RuntimeContract.spec(stage, container()))
         await runtime.close()
-        self.forge(stage, "x", 1, 1) if False else None
         torn = stage.root / "torn" / "containers" / "main" / "0"
         torn.mkdir(parents=True)
         (torn / "running").write_bytes(b"boot\0")
@@ -300,18 +304,20 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("new_session", [True, False])
-async def test_a_container_outlives_the_agents_kill_and_its_exit_is_true(stage: ProcessStage, new_session: bool) -> None:
+def run_and_kill_an_agent(argv: list[str]) -> None:
+    agent = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert agent.stdout is not None
+    with agent.stdout:
+        assert agent.stdout.readline() == "up\n"
+    # Its whole process group, as a service manager or a terminal would.
+    os.killpg(agent.pid, signal.SIGKILL)
+    agent.wait()
+
+
+async def test_a_container_outlives_the_agents_kill_and_its_exit_is_true(stage: ProcessStage) -> None:
     stage.command(container())
     argv = [sys.executable, "-c", AGENT, str(stage.root), str(stage.fifo(container()))]
-    agent = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=new_session)
-    assert agent.stdout is not None
-    assert agent.stdout.readline() == "up\n"
-    if new_session:
-        os.killpg(agent.pid, signal.SIGKILL)
-    agent.kill()
-    agent.wait()
-    agent.stdout.close()
+    await asyncio.to_thread(run_and_kill_an_agent, argv)
     pid = running_pid(stage)
     assert _alive(pid)
     await stage.end(container(), 42)

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from edgecore.pods.driver import PodsDriver, PodsSettings
+from edgecore.pods.events import Remembered
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState
+from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
+from edgecore.pods.sources import Sources
+from edgecore.pods.storage import MemoryStorage
+from protocol.objects.keys import Body, Uid
+from tests.support.pods import FakeDesired, FakeReports, a_pod, deleted
+
+pytestmark = pytest.mark.looptime
+
+WALL = 1_800_000_000.0
+
+
+def wall() -> float:
+    return WALL + asyncio.get_running_loop().time()
+
+
+async def settle() -> None:
+    """Let everything that can go on now go on."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def pass_time(seconds: float) -> None:
+    woken = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, woken.set)
+    await woken.wait()
+    await settle()
+
+
+@dataclass
+class Device:
+    desired: FakeDesired = field(default_factory=FakeDesired)
+    reports: FakeReports = field(default_factory=FakeReports)
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
+    host: MemoryHost = field(default_factory=lambda: MemoryHost(wall))
+
+    def driver(self, runtime: MemoryRuntime | None = None) -> PodsDriver:
+        driver = PodsDriver(
+            PodsSettings("edge-1", "10.0.0.7"),
+            desired=self.desired,
+            reports=self.reports,
+            runtimes=[runtime or MemoryRuntime(self.host)],
+            storage=self.storage,
+            wall=wall,
+        )
+        self.desired.subscriber = driver
+        return driver
+
+    @asynccontextmanager
+    async def agent(self, runtime: MemoryRuntime | None = None) -> AsyncIterator[PodsDriver]:
+        driver = self.driver(runtime)
+        task = asyncio.create_task(driver.run(), name="driver")
+        await settle()
+        yield driver
+        await driver.close()
+        await task
+        self.desired.subscriber = None
+
+    def phase(self, uid: str = "u1") -> str:
+        return str(self.reports.statuses[uid]["phase"])
+
+    def state(self, uid: str = "u1") -> Body:
+        state: Body = self.reports.statuses[uid]["containerStatuses"][0]["state"]
+        return state
+
+
+@pytest.fixture
+def device() -> Device:
+    return Device()
+
+
+def main(uid: str = "u1", attempt: int = 0) -> ContainerId:
+    return ContainerId(Uid(uid), "main", attempt)
+
+
+async def test_what_the_store_holds_is_started_and_reported(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    async with device.agent():
+        assert device.host.running() == [main()]
+        assert device.phase() == "Running"
+        assert device.reports.reasons() == ["Started"]
+        event = device.reports.events[0]
+        assert event["source"] == {"component": "edgecore", "host": "edge-1"}
+        assert event["involvedObject"]["fieldPath"] == "spec.containers{main}"
+
+
+async def test_a_pod_that_comes_later_is_started(device: Device) -> None:
+    async with device.agent():
+        device.desired.put("pods", a_pod())
+        await settle()
+        assert device.phase() == "Running"
+
+
+async def test_a_pod_waits_for_its_config_map(device: Device) -> None:
+    reference = {"configMapKeyRef": {"name": "cm", "key": "k"}}
+    container = {"name": "main", "image": "i", "command": ["x"], "env": [{"name": "K", "valueFrom": reference}]}
+    device.desired.put("pods", a_pod(containers=[container]))
+    async with device.agent():
+        assert device.state()["waiting"] == {
+            "reason": "CreateContainerConfigError",
+            "message": 'configmap "cm" not found',
+        }
+        device.desired.put("configmaps", {"metadata": {"namespace": "default", "name": "cm"}, "data": {"k": "v"}})
+        await settle()
+        assert device.phase() == "Running"
+        assert ("K", "v") in device.host.specs[main()].environment
+
+
+async def test_a_volume_waits_for_its_secret(device: Device) -> None:
+    volumes = [{"name": "v", "secret": {"secretName": "s"}}]
+    device.desired.put("pods", a_pod(volumes=volumes))
+    async with device.agent():
+        assert device.phase() == "Pending"
+        assert "FailedMount" in device.reports.reasons()
+        device.desired.put("secrets", {"metadata": {"namespace": "default", "name": "s"}, "data": {}})
+        await settle()
+        assert device.phase() == "Running"
+
+
+async def test_an_unknown_runtime_class_is_said_clearly(device: Device) -> None:
+    device.desired.put("pods", a_pod(runtimeClassName="gvisor"))
+    async with device.agent():
+        waiting = device.state()["waiting"]
+        assert waiting["reason"] == "CreateContainerConfigError"
+        assert "gvisor" in waiting["message"]
+        assert "this agent has: process" in waiting["message"]
+        runtime_class = {"metadata": {"name": "gvisor", "uid": "rc"}, "handler": "process"}
+        device.desired.put("runtimeclasses.node.k8s.io", runtime_class)
+        await settle()
+        assert device.phase() == "Running"
+
+
+async def test_a_deleted_pod_is_stopped_reported_and_forgotten(device: Device) -> None:
+    device.host.ignores_sigterm.add("main")
+    async with device.agent():
+        device.desired.put("pods", a_pod())
+        await settle()
+        device.desired.put("pods", deleted(a_pod(), grace_s=5))
+        await pass_time(4)
+        assert device.reports.finished == []
+        await pass_time(2)
+        assert device.reports.finished == ["u1"]
+        assert device.phase() == "Failed"
+        device.desired.remove("pods", "web")
+        await settle()
+        assert device.host.states == {}
+        assert await device.storage.load() == {}
+
+
+async def test_a_crash_loop_backs_off(device: Device) -> None:
+    async with device.agent():
+        device.desired.put("pods", a_pod())
+        await settle()
+        for attempt in range(2):
+            device.host.end(main(attempt=attempt), 1)
+            await settle()
+        assert device.state()["waiting"]["reason"] == "CrashLoopBackOff"
+        await pass_time(11)
+        assert device.host.running() == [main(attempt=2)]
+
+
+async def test_a_replaced_pod_goes_before_its_successor_comes(device: Device) -> None:
+    device.host.ignores_sigterm.add("main")
+    async with device.agent():
+        device.desired.put("pods", a_pod(terminationGracePeriodSeconds=3))
+        await settle()
+        device.desired.put("pods", a_pod(uid="u2"))
+        await settle()
+        assert device.host.running() == [main("u1")]
+        await pass_time(4)
+        assert device.host.running() == [main("u2")]
+
+
+async def test_the_next_agent_adopts(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    async with device.agent():
+        before = device.reports.statuses["u1"]
+    await pass_time(100)
+    async with device.agent():
+        assert device.host.starts == [main()]
+        assert device.reports.statuses["u1"] == before
+        device.host.end(main(), 0)
+        await settle()
+        assert device.host.starts == [main(), main(attempt=1)]
+
+
+async def test_a_reboot_starts_everything_anew(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    async with device.agent():
+        pass
+    device.host.reboot()
+    async with device.agent():
+        assert device.host.running() == [main(attempt=1)]
+        assert device.reports.statuses["u1"]["containerStatuses"][0]["restartCount"] == 1
+
+
+async def test_an_orphan_is_stopped_only_once_the_slice_is_known(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    async with device.agent():
+        pass
+    device.desired.remove("pods", "web")
+    device.desired.complete = False
+    async with device.agent() as driver:
+        assert device.host.running() == [main()]
+        driver.completed()
+        await settle()
+        assert device.host.states == {}
+
+
+async def test_stop_pods_ends_them_and_waits(device: Device) -> None:
+    device.host.ignores_sigterm.add("main")
+    device.desired.put("pods", a_pod(terminationGracePeriodSeconds=7))
+    driver = device.driver()
+    task = asyncio.create_task(driver.run(), name="driver")
+    await settle()
+    began = asyncio.get_running_loop().time()
+    await driver.close(stop_pods=True)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(7, abs=0.1)
+    await task
+    assert device.host.running() == []
+
+
+async def test_closing_before_running_is_nothing(device: Device) -> None:
+    await device.driver().close()
+
+
+async def test_statuses_that_wait_are_overtaken_by_newer_ones(device: Device) -> None:
+    device.reports.gate.clear()
+    async with device.agent():
+        device.desired.put("pods", a_pod())
+        await settle()
+        for attempt in range(2):
+            device.host.end(main(attempt=attempt), 1) if main(attempt=attempt) in device.host.states else None
+            await settle()
+        device.reports.gate.set()
+        await settle()
+        assert len(device.reports.history) <= 3
+        assert device.host.running() == [main(attempt=1)]
+
+
+async def test_probes_are_said_to_be_unsupported_once(device: Device) -> None:
+    container = {"name": "main", "image": "i", "command": ["x"], "livenessProbe": {"exec": {"command": ["true"]}}}
+    device.desired.put("pods", a_pod(containers=[container]))
+    async with device.agent():
+        pass
+    async with device.agent():
+        assert device.reports.reasons().count("ProbesUnsupported") == 1
+        assert device.phase() == "Running"
+
+
+class Faulty(MemoryRuntime):
+    """Fails or hangs for one pod."""
+
+    def __init__(self, host: MemoryHost, victim: str, fault: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(host)
+        self._victim = victim
+        self._fault = fault
+
+    async def start(self, spec: ContainerSpec) -> ContainerState:
+        if spec.id.pod == self._victim:
+            await self._fault()
+        return await super().start(spec)
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def full() -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def bug() -> None:
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize("fault", [hang, full, bug])
+async def test_a_pod_in_trouble_holds_up_no_other(device: Device, fault: Callable[[], Awaitable[None]]) -> None:
+    device.desired.put("pods", a_pod())
+    device.desired.put("pods", a_pod("other", "u2"))
+    async with device.agent(Faulty(device.host, "u1", fault)):
+        assert device.phase("u2") == "Running"
+        assert device.host.running() == [main("u2")]
+
+
+async def test_a_full_disk_is_retried_with_its_reason_in_view(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    runtime = Faulty(device.host, "u1", full)
+    async with device.agent(runtime):
+        assert device.state()["waiting"] == {"reason": "RunContainerError", "message": "No space left on device"}
+        runtime._victim = ""
+        await pass_time(11)
+        assert device.phase() == "Running"
+
+
+class NoRoom(MemoryStorage):
+    async def remember(self, uid: Uid, note: Remembered) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def prepare(self, pod: Body, sources: Sources) -> None:
+        return None
+
+
+async def test_a_status_is_reported_even_when_it_cannot_be_written_down(device: Device) -> None:
+    device.storage = NoRoom()
+    device.desired.put("pods", a_pod())
+    async with device.agent():
+        assert device.phase() == "Running"
+
+
+async def test_changes_before_the_driver_runs_are_read_from_the_store(device: Device) -> None:
+    driver = device.driver()
+    device.desired.put("pods", a_pod())
+    driver.completed()
+    assert device.host.starts == []
+    task = asyncio.create_task(driver.run(), name="driver")
+    await settle()
+    assert device.host.starts == [main()]
+    await driver.close()
+    await task
+
+
+async def test_an_idle_agent_has_no_timer_and_no_task(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    async with device.agent() as driver:
+        assert driver._timer is None
+        assert driver._lane_tasks == {}
