@@ -107,7 +107,7 @@ async def test_one_object_can_be_watched(registry: Registry, client: LocalClient
 
 async def test_initial_events_end_with_a_marked_bookmark(registry: Registry, client: LocalClient) -> None:
     await client.create("configmaps", a_configmap("a"))
-    options = {"send_initial_events": True, "bookmarks": True, "resource_version": ""}
+    options: dict[str, Any] = {"send_initial_events": True, "bookmarks": True}
     async with watching(registry, **options) as next_event:
         assert told(await next_event()) == ("ADDED", "a")
         end = orjson.loads((await next_event()).line)
