@@ -34,15 +34,13 @@ def is_active(pod: Body) -> bool:
 
 def is_ready(pod: Body) -> bool:
     """Tell whether the pod's ``Ready`` condition is true."""
-    return ready_since(pod) is not None
+    return _ready_condition(pod) is not None
 
 
 def ready_since(pod: Body) -> float | None:
     """Return since when (epoch seconds) the pod is ready; None when it is not. An unknown time counts as long ago."""
-    condition = find_condition(pod.get("status", {}).get("conditions"), "Ready")
-    if condition is None or condition.get("status") != "True":
-        return None
-    return _seconds(condition.get("lastTransitionTime"))
+    condition = _ready_condition(pod)
+    return None if condition is None else _seconds(condition.get("lastTransitionTime"))
 
 
 def available_at(pod: Body, min_ready_s: int) -> float | None:
@@ -53,8 +51,10 @@ def available_at(pod: Body, min_ready_s: int) -> float | None:
 
 def is_available(pod: Body, min_ready_s: int, now: float) -> bool:
     """Tell whether the pod has been ready for ``min_ready_s`` seconds; ``now`` is epoch seconds."""
-    since = available_at(pod, min_ready_s)
-    return since is not None and (min_ready_s == 0 or since <= now)
+    if min_ready_s == 0:
+        return is_ready(pod)
+    at = available_at(pod, min_ready_s)
+    return at is not None and at <= now
 
 
 def deletion_order(pods: Iterable[Body], now: float) -> list[Body]:
@@ -67,6 +67,11 @@ def deletion_order(pods: Iterable[Body], now: float) -> list[Body]:
     listed = list(pods)
     crowd = Counter(_node(pod) for pod in listed)
     return sorted(listed, key=lambda pod: _rank(pod, crowd[_node(pod)], now))
+
+
+def _ready_condition(pod: Body) -> Body | None:
+    condition = find_condition(pod.get("status", {}).get("conditions"), "Ready")
+    return condition if condition is not None and condition.get("status") == "True" else None
 
 
 def _rank(pod: Body, on_its_node: int, now: float) -> tuple[float | str, ...]:

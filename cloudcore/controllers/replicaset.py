@@ -14,7 +14,7 @@ from cloudcore.controllers.batches import BURST, all_at_once, slow_start
 from cloudcore.controllers.namespace import is_namespace_going
 from cloudcore.controllers.ownership import apply_claims, controller_of, controller_reference, plan_claims
 from cloudcore.controllers.pods import available_at, deletion_order, is_active, is_available, is_deleting, is_ready
-from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, Watching, own_keys
+from cloudcore.controllers.runtime import DONE, Context, Done, RequeueAfter, Result, Watching, own_keys
 from cloudcore.errors import ApiError, NotFound
 from cloudcore.informers.indexes import BY_CONTROLLER, ORPHANS, controller_uid, orphan_namespace
 from protocol.objects.conditions import set_condition
@@ -23,6 +23,8 @@ from protocol.objects.selectors import label_selector, matches
 from protocol.objects.times import timestamp
 
 RESOURCE = "replicasets.apps"
+REST_PER_POD_S = 100e-6
+"""Rest after a reconcile, per pod: some ten times what it costs, so that one large ReplicaSet cannot eat the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def plan(replicaset: Body, pods: Sequence[Body], now: float) -> Plan:
     surplus = len(active) - wanted(replicaset)
     if surplus < 0:
         return Plan(create=min(-surplus, BURST), requeue_s=requeue_s)
-    return Plan(delete=tuple(deletion_order(active, now)[: min(surplus, BURST)]), requeue_s=requeue_s)
+    doomed = deletion_order(active, now)[: min(surplus, BURST)] if surplus else ()
+    return Plan(delete=tuple(doomed), requeue_s=requeue_s)
 
 
 def status(replicaset: Body, pods: Sequence[Body], failure: tuple[str, str] | None, now: float) -> Body:
@@ -91,6 +94,8 @@ def wanted(replicaset: Body) -> int:
 
 def next_available_s(pods: Iterable[Body], min_ready_s: int, now: float) -> float | None:
     """Return in how many seconds the next ready pod becomes available; None when no pod is on its way."""
+    if min_ready_s == 0:
+        return None
     moments = [moment for pod in pods if (moment := available_at(pod, min_ready_s)) is not None and moment > now]
     return min(moments) - now if moments else None
 
@@ -143,7 +148,8 @@ class ReplicaSetController:
         await self._write_status(replicaset, pods, failure)
         if error is not None:
             raise error
-        return DONE if decided.requeue_s is None else RequeueAfter(decided.requeue_s)
+        rest_s = REST_PER_POD_S * len(pods)
+        return Done(rest_s) if decided.requeue_s is None else RequeueAfter(decided.requeue_s, rest_s)
 
     async def _claim(self, replicaset: Body) -> list[Body]:
         metadata = replicaset["metadata"]

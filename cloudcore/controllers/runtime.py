@@ -42,14 +42,27 @@ IMMEDIATE_CONFLICTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more to do for this key until something changes."""
+    """Nothing more to do for this key until something changes.
+
+    Attributes:
+        rest_s: Do not reconcile the key again for so many seconds, whatever changes. What costs much per reconcile
+            asks for a rest in proportion, so that a burst of changes is worked off in a few reconciles.
+    """
+
+    rest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RequeueAfter:
-    """Reconcile this key again after ``seconds``, whatever happens."""
+    """Reconcile this key again after ``seconds``, whatever happens.
+
+    Attributes:
+        seconds: When.
+        rest_s: As for :class:`Done`.
+    """
 
     seconds: float
+    rest_s: float = 0.0
 
 
 Result = Done | RequeueAfter
@@ -192,6 +205,8 @@ class Controller(Generic[K]):
             return
         self.counters.reconciled += 1
         self.queue.forget(key)
+        if result.rest_s > 0:
+            self.queue.rest(key, result.rest_s)
         if isinstance(result, RequeueAfter):
             self.queue.add_after(key, result.seconds)
 

@@ -48,6 +48,10 @@ class AsyncWorkQueue(Generic[K]):
         self.core.hold(key, delay_s, self._now())
         self._wake()
 
+    def rest(self, key: K, delay_s: float) -> None:
+        """Do not make ``key`` ready for ``delay_s`` seconds; what adds it meanwhile coalesces."""
+        self.core.rest(key, delay_s, self._now())
+
     def forget(self, key: K) -> None:
         """Reset the back-off of ``key``."""
         self.core.forget(key)

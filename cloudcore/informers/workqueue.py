@@ -110,6 +110,10 @@ class WorkQueue(Generic[K]):
         self._held_until[key] = now + delay_s
         self.add_after(key, delay_s, now)
 
+    def rest(self, key: K, delay_s: float, now: float) -> None:
+        """Do not make ``key`` ready for ``delay_s`` seconds; what adds it meanwhile coalesces."""
+        self._held_until[key] = now + delay_s
+
     def forget(self, key: K) -> None:
         """Reset the back-off of ``key``."""
         self._attempts.pop(key, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,16 +50,23 @@ class Cloud:
     clock: LoopClock
 
     async def settle(self) -> None:
-        """Wait until no controller has anything ready or under way, and none gets anything new."""
+        """Wait until no controller has anything ready, under way or due within half a second."""
         quiet = 0
         for _ in range(20_000):
             before = self.store.revision
-            await asyncio.sleep(0)
-            busy = any(not controller.queue.core.idle for controller in self.manager.controllers.values())
+            await asyncio.sleep(self._due_in() if quiet > 20 else 0)
+            cores = [controller.queue.core for controller in self.manager.controllers.values()]
+            busy = not all(core.idle for core in cores)
             quiet = 0 if busy or self.store.revision != before else quiet + 1
-            if quiet > 20:
+            if quiet > 20 and not self._due_in():
                 return
         raise AssertionError("the controllers do not come to rest")
+
+    def _due_in(self) -> float:
+        """Return the seconds until the next key is due (never 0), or 0 where that is not soon."""
+        timers = [controller.queue.core.next_timer() for controller in self.manager.controllers.values()]
+        left_s = min((at for at in timers if at is not None), default=math.inf) - asyncio.get_running_loop().time()
+        return max(left_s, 1e-3) if left_s <= 0.5 else 0.0
 
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time pass, and the controllers come to rest."""

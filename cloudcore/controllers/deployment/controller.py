@@ -83,6 +83,8 @@ class DeploymentController:
         ]
         claims = plan_claims(deployment, label_selector(deployment["spec"]["selector"]), candidates)
         owned = await apply_claims(self._client, REPLICASETS, deployment, RESOURCE, claims)
+        if model.is_rolling(deployment):
+            return Observed(deployment, owned, {})
         return Observed(deployment, owned, {entry["metadata"]["uid"]: self._pods_left(entry) for entry in owned})
 
     def _pods_left(self, replicaset: Body) -> int:

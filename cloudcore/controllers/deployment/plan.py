@@ -24,7 +24,8 @@ class Observed:
     Attributes:
         deployment: The Deployment.
         replicasets: All ReplicaSets that it owns.
-        pods_left: By ReplicaSet uid, how many of its pods have not ended yet, those being deleted included.
+        pods_left: By ReplicaSet uid, how many of its pods have not ended yet, those being deleted included; only
+            ``Recreate`` asks.
     """
 
     deployment: Body

@@ -109,3 +109,15 @@ def test_no_key_is_lost_and_none_has_two_workers(steps: list[tuple[str, int]]) -
         remaining.add(taken)
         queue.done(taken, now + 100.0)
     assert owed <= remaining
+
+
+def test_a_resting_key_coalesces_what_adds_it_and_is_not_woken_without() -> None:
+    queue: WorkQueue[str] = WorkQueue(doubling)
+    queue.add("a", now=0.0)
+    assert queue.take(0.0) == "a"
+    queue.rest("a", 5.0, now=0.0)
+    queue.done("a", 0.0)
+    assert queue.next_timer() is None
+    queue.add("a", now=1.0)
+    queue.add("a", now=2.0)
+    assert (queue.take(4.9), queue.take(5.0), queue.take(5.0)) == (None, "a", None)
