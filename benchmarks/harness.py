@@ -36,6 +36,6 @@ def report(name: str, title: str, rows: Sequence[Row]) -> None:
 
 
 def _cell(value: str | float) -> str:
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, str):
+        return value
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"

@@ -261,7 +261,8 @@ def batch_with(**changes: object) -> bytes:
         "bodies": [b""],
         "ids": [],
     }
-    return msgpack.packb(list((columns | changes).values()))
+    packed: bytes = msgpack.packb(list((columns | changes).values()))
+    return packed
 
 
 @pytest.mark.parametrize(

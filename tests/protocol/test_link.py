@@ -271,7 +271,7 @@ def test_a_slow_commit_is_waited_for_without_end() -> None:
     cloud.handle_timer(6.0)
     exchange(cloud, edge, 6.0)  # the repeat is answered: received, not settled
     assert drain(edge) == drain(cloud) == []
-    assert cloud.next_timer() > 1e5
+    assert (cloud.next_timer() or 0.0) > 1e5
     edge.settle(batch, None, 600.0)
     transfer(edge, cloud, 600.0)
     assert list(only(cloud, Settled).items) == [put("a")]
@@ -405,7 +405,7 @@ def test_one_call_returns_a_burst_and_asks_to_be_called_again() -> None:
     assert 1 < len(cloud.data_to_send(5.0)) < 5
     assert cloud.next_timer() == 5.0
     output(cloud, 5.0)
-    assert cloud.next_timer() > 5.0
+    assert (cloud.next_timer() or 0.0) > 5.0
 
 
 @pytest.mark.parametrize("codec", list(Codec))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
@@ -179,7 +180,7 @@ class LossyLinks(RuleBasedStateMachine):
             case _:
                 raise AssertionError(event)
 
-    def _differences(self, entries: list[InventoryEntry]) -> list[Item]:
+    def _differences(self, entries: Sequence[InventoryEntry]) -> list[Item]:
         to_send, to_delete = difference(entries, self.wanted)
         deletes = [delete(entry.key.name, uid=entry.uid) for entry in to_delete]
         return [*deletes, *(put(key.name, self.wanted[key][1], uid=self.wanted[key][0]) for key in to_send)]
