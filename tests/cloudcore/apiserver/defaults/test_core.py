@@ -13,7 +13,7 @@ def test_a_namespace_is_labelled_with_its_name() -> None:
 
 
 def test_plain_secret_data_is_encoded_and_wins() -> None:
-    body = {"metadata": {}, "data": {"a": "b2xk", "b": "Yg=="}, "stringData": {"a": "new ü"}}
+    body: dict[str, Any] = {"metadata": {}, "data": {"a": "b2xk", "b": "Yg=="}, "stringData": {"a": "new ü"}}
     core.default_secret(body)
     assert body["type"] == "Opaque"
     assert body["data"] == {"a": "bmV3IMO8", "b": "Yg=="}

@@ -155,8 +155,10 @@ def test_a_kind_without_a_schema_takes_any_fields() -> None:
     assert decoded("nodelinks.edge.aiokubeedge.io", body, "Strict") == []
 
 
-ODD = st.sampled_from([None, True, 0, -1, 1.5, 2**40, "", "x", "5\n", "1Gi", [], {}, [None], {"a": None}, {"a": {}}])
-RICH = {
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 1.5, 2**40, "", "x", "5\n", "1Gi", [], {}, [None], {"a": None}, {"a": {}}]
+)
+RICH: dict[str, Any] = {
     "nodeSelector": {"a": "b"},
     "volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "p"}]}}],
     "containers": [
