@@ -1,11 +1,13 @@
 """Node lifecycle: a lease not renewed for 40 s makes a node ``Unknown``, and conditions become taints.
 
-The cloud writes a node's conditions only when the node can no longer do so itself. Pods' statuses are never touched:
-the edge says what runs, and a device that is cut off keeps running it.
+The cloud writes a node's conditions only when the node can no longer do so itself, and keeps what it wrote over in an
+annotation: a node whose lease is renewed again has what it last said restored at once, for it reports only changes.
+Pods' statuses are never touched: the edge says what runs, and a device that is cut off keeps running it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +29,10 @@ GUARD_S: Final = 10.0
 SURVEY_S: Final = 1.0
 """How old the guard's count of ready nodes may be."""
 
+REPORTED: Final = "edge.aiokubeedge.io/reported-conditions"
+"""Annotation: the conditions that the node reported before it became Unknown, as a JSON list."""
 NOT_READY: Final = "node.kubernetes.io/not-ready"
+STOPPED: Final = "NodeStatusUnknown"
 UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _PRESSURES: Final = {
     "MemoryPressure": "node.kubernetes.io/memory-pressure",
@@ -47,11 +52,13 @@ class Plan:
     Attributes:
         conditions: The node's new conditions.
         taints: Its new taints, those of others included.
+        reported: What to keep in the :data:`REPORTED` annotation; empty removes it.
         gives_up: Whether the taints include a new ``NoExecute``, which costs a turn of the zone's pace.
     """
 
     conditions: list[Body] | None = None
     taints: list[Body] | None = None
+    reported: str | None = None
     gives_up: bool = False
 
 
@@ -65,16 +72,20 @@ def plan(node: Body, *, expired: bool, may_evict: bool, now: float) -> Plan:
         now: Epoch seconds, for timestamps.
     """
     before = (node.get("status") or {}).get("conditions") or []
-    conditions = _unknown(before, timestamp(now)) if expired else before
+    kept = (node["metadata"].get("annotations") or {}).get(REPORTED, "")
+    at = timestamp(now)
+    conditions = _unknown(before, at) if expired else _restored(before, kept, at)
     present = (node.get("spec") or {}).get("taints") or []
     wanted = _taints(node, conditions)
     has_evicting = any(taint["effect"] == "NoExecute" and taint["key"] in _OURS for taint in present)
     if not may_evict:
         wanted = [taint for taint in wanted if taint[1] != "NoExecute"]
-    taints = _merge(present, wanted, timestamp(now))
+    taints = _merge(present, wanted, at)
+    reported = _reported(before) or kept if expired else ""
     return Plan(
         conditions=conditions if conditions != before else None,
         taints=taints if taints != present else None,
+        reported=reported if reported != kept else None,
         gives_up=not has_evicting and any(effect == "NoExecute" for _, effect in wanted),
     )
 
@@ -91,7 +102,7 @@ def _unknown(before: Sequence[Body], at: str) -> list[Body]:
         current = find_condition(conditions, kind)
         if current is not None and current["status"] == "Unknown":
             continue
-        reason = "NodeStatusNeverUpdated" if current is None else "NodeStatusUnknown"
+        reason = "NodeStatusNeverUpdated" if current is None else STOPPED
         message = (
             "The node's agent never posted its status."
             if current is None
@@ -101,6 +112,33 @@ def _unknown(before: Sequence[Body], at: str) -> list[Body]:
         new = {"type": kind, "status": "Unknown", "reason": reason, "message": message, **heartbeat}
         conditions = set_condition(conditions, new, at=at)
     return conditions
+
+
+def _reported(conditions: Sequence[Body]) -> str:
+    """Return what is about to be overwritten, as the annotation holds it."""
+    said = [entry for entry in conditions if entry["type"] in _REPORTED and entry["status"] != "Unknown"]
+    return json.dumps(said, separators=(",", ":")) if said else ""
+
+
+def _restored(before: Sequence[Body], kept: str, at: str) -> list[Body]:
+    """Return the conditions with those that the cloud made Unknown as the node had reported them."""
+    conditions = list(before)
+    for entry in _parse(kept):
+        current = find_condition(conditions, entry["type"])
+        if current is not None and current["status"] == "Unknown" and current.get("reason") == STOPPED:
+            conditions = set_condition(conditions, entry, at=at)
+    return conditions
+
+
+def _parse(kept: str) -> list[Body]:
+    """Return the annotation's conditions; none from one that somebody has spoiled."""
+    try:
+        entries = json.loads(kept or "[]")
+    except ValueError:
+        return []
+    if not isinstance(entries, list):
+        return []
+    return [entry for entry in entries if isinstance(entry, dict) and {"type", "status"} <= entry.keys()]
 
 
 def _taints(node: Body, conditions: Sequence[Body]) -> list[tuple[str, str]]:
@@ -195,20 +233,36 @@ class NodeLifecycleController:
         return self._surveyed
 
     async def _write(self, node: Body, decided: Plan) -> None:
-        metadata = node["metadata"]
+        """Write what the plan says; what the node had reported is safe before it is written over."""
         try:
+            if decided.reported:
+                node = await self._write_head(node, decided)
             if decided.conditions is not None:
-                body = {**node, "status": {**(node.get("status") or {}), "conditions": decided.conditions}}
-                node = await self._client.update(NODES, body, subresource="status")
-                self._recorder.event(
-                    node, "Normal", "NodeNotReady", f"Node {metadata['name']} status is now: NodeNotReady"
-                )
-            if decided.taints is not None:
-                head = {"uid": metadata["uid"], "resourceVersion": node["metadata"]["resourceVersion"]}
-                patch = {"metadata": head, "spec": {"taints": decided.taints or None}}
-                await self._client.patch(NODES, "", metadata["name"], patch)
+                node = await self._write_conditions(node, decided.conditions)
+            if not decided.reported:
+                await self._write_head(node, decided)
         except NotFound:
             return
+
+    async def _write_head(self, node: Body, decided: Plan) -> Body:
+        """Write taints and annotation, provided nothing else changed meanwhile."""
+        if decided.taints is None and decided.reported is None:
+            return node
+        metadata = node["metadata"]
+        patch: Body = {"metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}}
+        if decided.reported is not None:
+            patch["metadata"]["annotations"] = {REPORTED: decided.reported or None}
+        if decided.taints is not None:
+            patch["spec"] = {"taints": decided.taints or None}
+        return await self._client.patch(NODES, "", metadata["name"], patch)
+
+    async def _write_conditions(self, node: Body, conditions: list[Body]) -> Body:
+        body = {**node, "status": {**(node.get("status") or {}), "conditions": conditions}}
+        written = await self._client.update(NODES, body, subresource="status")
+        reason = "NodeReady" if is_ready(written) else "NodeNotReady"
+        message = f"Node {node['metadata']['name']} status is now: {reason}"
+        self._recorder.event(written, "Normal", reason, message)
+        return written
 
     def _keys_of_lease(self, _old: Body | None, lease: Body | None) -> Iterable[ObjectKey]:
         """Note the renewal; only a node that was given up needs to be looked at for it."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudcore.controllers.nodes.lifecycle import NOT_READY, UNREACHABLE, plan
+from cloudcore.controllers.nodes.lifecycle import NOT_READY, REPORTED, UNREACHABLE, is_ready, plan
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import micro_timestamp
@@ -79,6 +79,15 @@ def test_pressure_and_cordon_become_taints() -> None:
     }
 
 
+@pytest.mark.parametrize("spoiled", ["{", "7", "[1]", '[{"type": "Ready"}]'])
+def test_a_spoiled_annotation_restores_nothing(spoiled: str) -> None:
+    body = node("Unknown")
+    body["status"]["conditions"][0]["reason"] = "NodeStatusUnknown"
+    body["metadata"]["annotations"] = {REPORTED: spoiled}
+    decided = plan(body, expired=False, may_evict=True, now=0.0)
+    assert (decided.conditions, decided.reported) == (None, "")
+
+
 async def join(made: Cloud, *names: str) -> None:
     for name in names:
         await made.client.create("nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
@@ -87,8 +96,8 @@ async def join(made: Cloud, *names: str) -> None:
         await report_ready(made, name)
 
 
-async def report_ready(made: Cloud, name: str) -> None:
-    patch = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "AgentReady"}]}}
+async def report_ready(made: Cloud, name: str, status: str = "True") -> None:
+    patch = {"status": {"conditions": [{"type": "Ready", "status": status, "reason": "AgentReady"}]}}
     await made.client.patch("nodes", "", name, patch, subresource="status")
 
 
@@ -124,10 +133,26 @@ async def test_a_silent_node_is_tainted_and_forgiven_when_it_is_back() -> None:
         await beat(made, 60, "b")
         assert await taints_of(made, "a") == {(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")}
         assert await taints_of(made, "b") == set()
-        await beat(made, 10, "a", "b")
-        await report_ready(made, "a")
-        await beat(made, 10, "a", "b")
+        await beat(made, 10, "a", "b")  # it says no more than that it lives: nothing else has changed
+        back = await made.client.get("nodes", "", "a")
+        assert is_ready(back)
+        assert REPORTED not in (back["metadata"].get("annotations") or {})
         assert await taints_of(made, "a") == set()
+        events = [event for event in await made.client.list("events") if event["involvedObject"]["name"] == "a"]
+        assert {event["reason"] for event in events} == {"NodeNotReady", "NodeReady"}
+
+
+@pytest.mark.looptime
+async def test_what_a_node_reports_itself_on_its_return_stands() -> None:
+    async with cloud() as made:
+        await join(made, "a", "b")
+        await beat(made, 80, "b")
+        await report_ready(made, "a", "False")
+        await beat(made, 20, "a", "b")
+        back = await made.client.get("nodes", "", "a")
+        assert back["status"]["conditions"][0]["status"] == "False"
+        assert REPORTED not in (back["metadata"].get("annotations") or {})
+        assert (NOT_READY, "NoSchedule") in await taints_of(made, "a")
 
 
 @pytest.mark.looptime
