@@ -23,6 +23,7 @@ class AsyncWorkQueue(Generic[K]):
         self.core: WorkQueue[K] = WorkQueue(delay)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     def __len__(self) -> int:
         return len(self.core)
@@ -101,11 +102,13 @@ class AsyncWorkQueue(Generic[K]):
         """Keep exactly one timer, for the earliest waiting key."""
         due = self.core.next_timer()
         if self._timer is not None:
-            if due is not None and self._timer.when() <= due:
+            if due is not None and self._timer_at <= due:
                 return
             self._timer.cancel()
             self._timer = None
         if due is not None:
+            # Its time is kept here: a uvloop timer that is due at once does not tell it.
+            self._timer_at = due
             self._timer = asyncio.get_running_loop().call_at(due, self._ring)
 
     def _ring(self) -> None:
