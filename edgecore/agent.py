@@ -103,6 +103,7 @@ class Agent:
             sampler=machine.sampler,
             wall_clock=options.wall_clock,
             settings=options.reporter,
+            before=store.last_node_status(),
             pods=lambda: store.count_of("pods"),
         )
         self._hub = HubClient(

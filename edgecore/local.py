@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from edgecore.meta.engine import ReportRow, Snapshot
 from edgecore.meta.slice import decode
 from edgecore.meta.sqlite import read_only
+from edgecore.meta.store import decode_status
 from edgecore.meta.upstream import POD_STATUS
 from edgecore.node.identity import DataFolder, Identity, load_identity
 from protocol.errors import UsageError
@@ -125,7 +124,7 @@ def _pod_row(pod: Body, report: ReportRow | None, now: float) -> dict[str, Any]:
     metadata = pod["metadata"]
     status: Body = {}
     if report is not None and report.uid == metadata.get("uid"):
-        status = msgpack.unpackb(report.body, strict_map_key=False).get("status") or {}
+        status = decode_status(report.body)
     containers = status.get("containerStatuses") or []
     started = status.get("startTime")
     return {

@@ -274,6 +274,11 @@ class MetaStore:
         """Return what the cloud has yet to acknowledge, oldest first."""
         return list(self._upstream.owed())
 
+    def last_node_status(self) -> Body:
+        """Return the Node's status as it was last reported, also in an earlier life; empty if it never was."""
+        row = self._upstream.get(ObjectKey(NODE_STATUS, "", self._node))
+        return {} if row is None else decode_status(row.body)
+
     def on_owed(self, listener: Callable[[Sequence[Owed]], None] | None) -> None:
         """Call ``listener`` on the loop with each report or event once it is on disk (or can only be in memory)."""
         self._on_owed = listener
@@ -390,6 +395,12 @@ class MetaStore:
         if self._refusing:
             self._refusing = False
             log.info("meta store takes writes again")
+
+
+def decode_status(body: bytes) -> Body:
+    """Return the status in a report's body."""
+    status: Body = msgpack.unpackb(body, strict_map_key=False).get("status") or {}
+    return status
 
 
 def _row_id(change: Change) -> str:

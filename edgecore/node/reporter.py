@@ -44,6 +44,7 @@ class NodeReporter:
         sampler: Where samples come from.
         wall_clock: Returns seconds since the epoch.
         settings: How often.
+        before: The status last reported: conditions that still hold keep their transition times.
         pods: Returns how many pods are bound to this node, for the load.
     """
 
@@ -56,6 +57,7 @@ class NodeReporter:
         sampler: Sampler,
         wall_clock: Callable[[], float],
         settings: ReporterSettings | None = None,
+        before: Body | None = None,
         pods: Callable[[], int] = lambda: 0,
     ) -> None:
         self._reports = reports
@@ -65,7 +67,7 @@ class NodeReporter:
         self._wall_clock = wall_clock
         self._settings = settings or ReporterSettings()
         self._pods = pods
-        self._conditions: list[Body] = []
+        self._conditions = [_lasting(each) for each in (before or {}).get("conditions") or ()]
         self._reported_at: float | None = None
         self._latest: Sample | None = None
 
@@ -101,3 +103,7 @@ class NodeReporter:
         if changed or due:
             self._reported_at = now
             await self._reports.node_status(node_status(self._facts, self._allotment, conditions, wall))
+
+
+def _lasting(condition: Body) -> Body:
+    return {name: value for name, value in condition.items() if name != "lastHeartbeatTime"}

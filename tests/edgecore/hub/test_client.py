@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -85,7 +86,7 @@ async def test_delays_grow_with_jitter_and_are_bounded() -> None:
     network.down = True
     async with client(network):
         await asyncio.sleep(600)
-    gaps = [later - earlier for earlier, later in zip(network.dials, network.dials[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(network.dials)]
     assert gaps[0] <= 1.0
     assert max(gaps) <= 30.0
     assert max(gaps[5:]) > 8.0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -94,7 +95,7 @@ async def test_heartbeats_tell_the_load_at_the_rate_the_cloud_asked_for() -> Non
             decoder.decode((await cloud.wait_for(VolatileReceived)).body)
             arrivals.append(loop.time())
     assert decoder.load == BUSY
-    assert [round(b - a) for a, b in zip(arrivals, arrivals[1:], strict=False)] == [7, 7]
+    assert [round(b - a) for a, b in pairwise(arrivals)] == [7, 7]
 
 
 async def test_an_inventory_is_sent_when_the_cloud_asks_and_the_difference_completes_the_slice() -> None:

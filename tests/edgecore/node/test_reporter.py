@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from edgecore.meta.memory import MemoryDisk, MemoryEngine
+from edgecore.meta.store import MetaStore
+from edgecore.node.facts import Facts
+from edgecore.node.reporter import NodeReporter
+from edgecore.node.sampler import Sample
+from edgecore.node.status import Allotment
+from protocol.heartbeat import Load
+from protocol.objects.keys import Body, NodeName
+
+GIB = 1 << 30
+FACTS = Facts("pi", ("192.0.2.7",), "machine", "boot", "6.1", "Debian", "arm64", 4, 4 * GIB, 32 * GIB)
+HEALTHY = Sample(0.1, 4 * GIB, 3 * GIB, 32 * GIB, 24 * GIB, 100, 32768, 1000.4, 10.0)
+
+
+class Probe:
+    """A sampler that answers what it was told to."""
+
+    def __init__(self) -> None:
+        self.now = HEALTHY
+
+    def sample(self, now: float) -> Sample:
+        return self.now
+
+
+class Clocked:
+    def __init__(self, disk: MemoryDisk | None = None) -> None:
+        self.store = MetaStore(MemoryEngine(disk), NodeName("edge-1"))
+        self.probe = Probe()
+        self.wall = 1_700_000_000.0
+        self.statuses: list[Body] = []
+        self.store.on_owed(lambda rows: self.statuses.extend([self.store.last_node_status()] * len(rows)))
+        self.reporter = NodeReporter(
+            self.store,
+            FACTS,
+            Allotment(),
+            sampler=self.probe,
+            wall_clock=lambda: self.wall + asyncio.get_running_loop().time(),
+            before=self.store.last_node_status(),
+            pods=lambda: 2,
+        )
+
+
+async def test_the_load_is_that_of_the_latest_sample() -> None:
+    clocked = Clocked()
+    assert clocked.reporter.load() == Load(pods=2)
+    await clocked.reporter.look(0.0)
+    assert clocked.reporter.load() == Load(100, 250, 250, 1000, 10, 2)
+
+
+async def test_a_status_goes_up_at_once_on_a_change_else_every_five_minutes() -> None:
+    clocked = Clocked()
+    for now in range(0, 600, 10):
+        clocked.wall = 1_700_000_000.0 + now
+        if now == 200:
+            clocked.probe.now = replace(HEALTHY, disk_free_bytes=GIB)
+        await clocked.reporter.look(float(now))
+    # At the start, at the change, and five minutes after that.
+    assert len(clocked.statuses) == 3
+
+
+async def test_transition_times_outlive_the_agent() -> None:
+    disk = MemoryDisk()
+    first = Clocked(disk)
+    await first.reporter.look(0.0)
+    again = Clocked(disk)
+    again.wall += 500
+    await again.reporter.look(500.0)
+    before, after = (each.statuses[0]["conditions"] for each in (first, again))
+    assert [each["lastTransitionTime"] for each in before] == [each["lastTransitionTime"] for each in after]
+
+
+@pytest.mark.looptime
+async def test_running_it_samples_at_its_rate() -> None:
+    clocked = Clocked()
+    task = asyncio.ensure_future(clocked.reporter.run())
+    await asyncio.sleep(901)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(clocked.statuses) == 4
