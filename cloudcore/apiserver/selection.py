@@ -91,11 +91,7 @@ def select(kind: Kind, label_selector: str = "", field_selector: str = "", name:
         raise BadRequest(str(error)) from error
     unknown = [item.key for item in fields if item.key not in _ALWAYS and item.key not in kind.fields]
     if unknown:
-        group_version = f"{kind.group}/{kind.version}"
-        raise BadRequest(
-            f'Unable to find "{group_version}, Resource={kind.plural}" that match label selector "{label_selector}", '
-            f'field selector "{field_selector}": field label not supported: {unknown[0]}'
-        )
+        raise BadRequest(f"field label not supported: {unknown[0]}")
     name = name or _the_name(fields)
     rest = tuple(item for item in fields if not (item.key == "metadata.name" and item.values == (name,)))
     return Selection(kind, name, labels, rest, tuple(filter(None, map(_needle, (*labels, *rest)))))
