@@ -135,14 +135,14 @@ class ProcessRuntime:
                 await self._launch(pod)
                 asked = False
             if not asked:
-                asked = self._request(pod, f"start {container.name} {container.attempt}")
+                self._request(pod, f"start {container.name} {container.attempt}")
+                asked = True
             if container in pod.known:
                 return pod.known[container]
             if short in pod.refusals:
                 raise OSError(errno.EIO, pod.refusals.pop(short))
-            if asked:
-                pod.bell.clear()
-                await pod.bell.wait()
+            pod.bell.clear()
+            await pod.bell.wait()
 
     async def _launch(self, pod: _Pod) -> None:
         pod.events = os.open(pod.folder.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -180,13 +180,15 @@ class ProcessRuntime:
         pod.events = pod.requests = -1
         pod.partial = b""
 
-    def _request(self, pod: _Pod, line: str) -> bool:
-        """Ring for the supervisor; tell whether there was one to hear it."""
+    @staticmethod
+    def _request(pod: _Pod, line: str) -> None:
+        """Ring for the supervisor. That it has left meanwhile shows as the end of its events."""
         try:
             os.write(pod.requests, line.encode() + b"\n")
-        except (BrokenPipeError, BlockingIOError):
-            return False
-        return True
+        except BrokenPipeError:
+            return
+        except BlockingIOError:
+            raise SupervisorLost(errno.EAGAIN, "the pod's supervisor has stopped reading requests") from None
 
     # --- what the supervisor says ---------------------------------------------------------------------------------
 

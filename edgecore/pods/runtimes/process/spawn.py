@@ -32,6 +32,11 @@ class Pipes:
         self.go = os.pipe()
         self.error = os.pipe()
 
+    def close(self) -> None:
+        """Close everything: there will be no child."""
+        for descriptor in (*self.stdout, *self.stderr, *self.go, *self.error):
+            os.close(descriptor)
+
     def close_child_ends(self) -> None:
         """In the supervisor: close what only the child uses."""
         for descriptor in (self.stdout[1], self.stderr[1], self.go[0], self.error[1]):

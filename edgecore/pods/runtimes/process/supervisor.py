@@ -122,11 +122,11 @@ class Supervisor:
         for child in self._children.values():
             if child.name == name:
                 # Not reaped yet, so neither its pid nor its group can belong to anyone else.
-                os.killpg(child.pid, number)
+                _signal_group(child.pid, number)
 
     def _quit(self) -> None:
         for child in list(self._children.values()):
-            os.killpg(child.pid, _SIGKILL)
+            _signal_group(child.pid, _SIGKILL)
         for child in list(self._children.values()):
             self._bury(child)
         self._leaving = True
@@ -151,7 +151,11 @@ class Supervisor:
         one = dict(spec)
         records.reserve(os.path.join(folder, records.EXIT_RESERVE))
         pipes = spawn.Pipes()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            pipes.close()
+            raise
         if pid == 0:
             spawn.become(spec, pipes)
         pipes.close_child_ends()
@@ -226,7 +230,7 @@ class Supervisor:
     def _bury(self, child: Child) -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         finished = time.time()
-        os.killpg(child.pid, _SIGKILL)
+        _signal_group(child.pid, _SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         del self._children[child.pid]
         if not self._children:
@@ -284,14 +288,24 @@ def _exit_fields(code: int, finished_at: float, error: str) -> records.Fields:
     ]
 
 
+def _signal_group(leader: int, number: int) -> None:
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return  # Nothing of it is left, or it has made itself another user's: not for this supervisor to end.
+
+
 def _kill_strays() -> None:
     """Kill every process that has come to the supervisor, and those that come when their parents die."""
     own = os.getpid()
-    while strays := [pid for pid, fields in proc.all_processes() if fields.parent == own]:
+    beyond: set[int] = set()
+    while strays := [pid for pid, found in proc.all_processes() if found.parent == own and pid not in beyond]:
         for pid in strays:
-            os.kill(pid, _SIGKILL)
-        for pid in strays:
-            os.waitpid(pid, 0)
+            try:
+                os.kill(pid, _SIGKILL)
+                os.waitpid(pid, 0)
+            except PermissionError:
+                beyond.add(pid)
 
 
 def main() -> None:

@@ -196,6 +196,13 @@ class TestContainers:
         made = stage.root / POD / "containers/main/root/file"
         assert made.stat().st_uid == 1234
 
+    async def test_an_agent_that_is_not_root_refuses_another_user(
+        self, stage: ProcessStage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        with pytest.raises(StartRefused, match="runs as user 1000"):
+            await run(stage, "true", user=1234)
+
     async def test_the_whole_group_goes_with_its_leader(self, stage: ProcessStage) -> None:
         pids = stage.folder / "pids"
         await run(stage, "sh", "-c", f"sleep 1000 & echo $! > {pids}; exit 3")
@@ -225,6 +232,18 @@ class TestSupervision:
         await aeventually(lambda: not _alive(pid))
         again = await runtime.start(RuntimeContract.spec(stage, container(1)))
         assert again.exit is None
+
+    async def test_a_supervisor_that_leaves_just_as_it_is_asked_is_replaced(self, stage: ProcessStage) -> None:
+        runtime, ears = stage.runtime(), Ears()
+        await runtime.open(ears)
+        await runtime.start(RuntimeContract.spec(stage, container()))
+        await stage.end(container(), 0)
+        await ears.next()
+        first = stage.supervisor()
+        with (stage.root / POD / "supervisor" / "requests").open("w") as requests:
+            requests.write("quit\n")
+        assert (await runtime.start(RuntimeContract.spec(stage, container(1)))).exit is None
+        assert stage.supervisor() != first
 
     async def test_a_supervisor_killed_while_no_agent_was_there_is_noticed(self, stage: ProcessStage) -> None:
         runtime = stage.runtime()
