@@ -25,6 +25,7 @@ class EventRecorder:
     def __init__(self, node_name: str) -> None:
         self._node_name = node_name
         self._said: dict[RecordEvent, float] = {}
+        self._serial = 0
 
     def body(self, event: RecordEvent, pod: Body, wall: float) -> Body | None:
         """Return the Event to report, or None when it was said a moment ago.
@@ -34,8 +35,10 @@ class EventRecorder:
             pod: The pod it is about.
             wall: Seconds since the epoch.
         """
-        if wall - self._said.pop(event, -SILENCE_S) < SILENCE_S:
+        said_at = self._said.get(event)
+        if said_at is not None and wall - said_at < SILENCE_S:
             return None
+        self._said.pop(event, None)  # So that it becomes the newest.
         self._said[event] = wall
         if len(self._said) > _REMEMBERED:
             del self._said[next(iter(self._said))]
@@ -45,7 +48,9 @@ class EventRecorder:
         involved["namespace"] = metadata.get("namespace", "")
         if event.container:
             involved["fieldPath"] = f"spec.containers{{{event.container}}}"
-        serial = f"{int(wall * 1_000_000):x}{hash(event) & 0xFFFF:04x}"
+        # Events of one instant still need names of their own.
+        self._serial = (self._serial + 1) & 0xFFFF
+        serial = f"{int(wall * 1_000_000):x}{self._serial:04x}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
