@@ -187,7 +187,11 @@ def convert(node: Any, prefix: str) -> Any:
         return _reference(node, prefix)
     if "oneOf" in node and all(set(choice) == {"type"} for choice in node["oneOf"]):
         return _choice(node)
-    return {key: _type(value) if key == "type" else convert(value, prefix) for key, value in node.items()}
+    # A property may be called "type": its value is a schema, where the keyword's is a word or a list of them.
+    return {
+        key: _type(value) if key == "type" and not isinstance(value, dict) else convert(value, prefix)
+        for key, value in node.items()
+    }
 
 
 def _reference(node: Document, prefix: str) -> Document:
@@ -211,9 +215,6 @@ def _types(value: Any) -> list[str]:
     return [each for each in (value if isinstance(value, list) else [value]) if each != "null"]
 
 
-def _type(value: Any) -> Any:
-    # A property called "type" maps to a schema, which is a dict: convert() never sees it here as a list or string.
-    if isinstance(value, dict):
-        return value
+def _type(value: Any) -> str:
     types = _types(value)
     return types[0] if types else "object"

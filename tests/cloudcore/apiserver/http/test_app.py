@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from protocol.objects.keys import NodeName, ObjectKey
+from tests.support.apiservers import RunningServer
+
+CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
+
+def configmap(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+async def status_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    body: dict[str, Any] = await response.json()
+    assert (body["kind"], body["code"]) == ("Status", response.status), body
+    return body
+
+
+async def test_an_object_through_its_life(admin: aiohttp.ClientSession) -> None:
+    async with admin.post(CONFIGMAPS, json=configmap("a", k="1")) as response:
+        assert response.status == 201
+        created = await response.json()
+    async with admin.get(f"{CONFIGMAPS}/a") as response:
+        assert await response.json() == created
+    async with admin.put(f"{CONFIGMAPS}/a", json={**created, "data": {"k": "2"}}) as response:
+        assert (await response.json())["data"] == {"k": "2"}
+    async with admin.put(f"{CONFIGMAPS}/a", json=created) as response:
+        assert (await status_of(response))["reason"] == "Conflict"
+    async with admin.delete(f"{CONFIGMAPS}/a") as response:
+        answer = await response.json()
+        assert (answer["status"], answer["details"]["uid"]) == ("Success", created["metadata"]["uid"])
+    async with admin.get(f"{CONFIGMAPS}/a") as response:
+        body = await status_of(response)
+    assert (response.status, body["reason"], body["details"]["name"]) == (404, "NotFound", "a")
+
+
+async def test_without_a_certificate_only_health_and_version(anonymous: aiohttp.ClientSession) -> None:
+    async with anonymous.get(CONFIGMAPS) as response:
+        assert response.status == 401
+        assert (await status_of(response))["reason"] == "Unauthorized"
+    for path in ("/healthz", "/livez", "/readyz", "/version"):
+        async with anonymous.get(path) as response:
+            assert response.status == 200
+    for path in ("/api", "/apis", "/openapi/v3", "/"):
+        async with anonymous.get(path) as response:
+            assert response.status == 401
+
+
+async def test_readiness_says_what_is_wrong(anonymous: aiohttp.ClientSession, readiness: dict[str, str]) -> None:
+    async with anonymous.get("/readyz?verbose") as response:
+        assert await response.text() == "[+]ping ok\n[+]store ok\nreadyz check passed\n"
+    readiness["store"] = "disk full"
+    async with anonymous.get("/readyz") as response:
+        assert response.status == 503
+        assert "[-]store failed: disk full" in await response.text()
+    async with anonymous.get("/readyz?exclude=store") as response:
+        assert response.status == 200
+    async with anonymous.get("/readyz/store") as response:
+        assert response.status == 503
+    async with anonymous.get("/livez/store") as response:
+        assert response.status == 404
+
+
+async def test_a_node_is_held_to_its_slice(
+    server: RunningServer, admin: aiohttp.ClientSession, node: aiohttp.ClientSession, slices: Any
+) -> None:
+    await server.client.create("secrets", {"metadata": {"name": "s", "namespace": "default"}})
+    path = "/api/v1/namespaces/default/secrets/s"
+    async with node.get(path) as response:
+        assert (await status_of(response))["reason"] == "Forbidden"
+    slices.held.add((NodeName("edge-1"), ObjectKey("secrets", "default", "s")))
+    async with node.get(path) as response:
+        assert response.status == 200
+    async with node.put(path, json={"metadata": {"name": "s"}}) as response:
+        assert response.status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/api/v1/widgets", 404),
+        ("GET", "/apis/none/v1", 404),
+        ("GET", "/apis/none", 404),
+        ("GET", "/nowhere", 404),
+        ("GET", "/api/v1/namespaces/default/nodes", 404),
+        ("GET", "/api/v1/namespaces/default/configmaps/a/parts", 404),
+        ("GET", "/api/v1/namespaces/default/pods/p/log", 404),
+        ("GET", "/openapi/v3/apis/none/v1", 404),
+        ("POST", "/api", 405),
+        ("POST", f"{CONFIGMAPS}/a", 405),
+        ("PUT", CONFIGMAPS, 405),
+        ("DELETE", "/api/v1/configmaps", 405),
+        ("POST", "/api/v1/configmaps", 405),
+        ("OPTIONS", CONFIGMAPS, 405),
+        ("BREW", CONFIGMAPS, 400),
+        ("GET", f"{CONFIGMAPS}?limit=x", 400),
+        ("GET", f"{CONFIGMAPS}?watch=perhaps", 400),
+        ("GET", f"{CONFIGMAPS}?watch=1&resourceVersion=x", 400),
+        ("GET", f"{CONFIGMAPS}?watch=1&fieldSelector=no.such=x", 400),
+        ("GET", f"{CONFIGMAPS}?labelSelector=,,", 400),
+        ("POST", f"{CONFIGMAPS}?dryRun=Some", 400),
+        ("POST", f"{CONFIGMAPS}?fieldValidation=Perhaps", 400),
+    ],
+)
+async def test_every_failure_is_a_status(admin: aiohttp.ClientSession, method: str, path: str, code: int) -> None:
+    async with admin.request(method, path) as response:
+        assert (await status_of(response))["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "code", "reason"),
+    [
+        (b"{", "application/json", 400, "BadRequest"),
+        (b"[]", "application/json", 400, "BadRequest"),
+        (b"a: [", "application/yaml", 400, "BadRequest"),
+        (b"x", "application/vnd.kubernetes.protobuf", 400, "BadRequest"),
+        (b"\xa0", "application/cbor", 415, "UnsupportedMediaType"),
+        (b" " * (3 * 1024 * 1024 + 1), "application/json", 413, "RequestEntityTooLarge"),
+    ],
+)
+async def test_bodies_that_cannot_be_taken(
+    admin: aiohttp.ClientSession, body: bytes, content_type: str, code: int, reason: str
+) -> None:
+    async with admin.post(CONFIGMAPS, data=body, headers={"Content-Type": content_type}) as response:
+        answer = await status_of(response)
+    assert (answer["code"], answer["reason"]) == (code, reason)
+
+
+async def test_a_decompression_bomb_is_cut_off(admin: aiohttp.ClientSession) -> None:
+    bomb = gzip.compress(b" " * (64 * 1024 * 1024))
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with admin.post(CONFIGMAPS, data=bomb, headers=headers) as response:
+        assert (await status_of(response))["code"] in {400, 413}
+
+
+async def test_yaml_both_ways(admin: aiohttp.ClientSession) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {day: '2026-01-01', 1: one}\n"
+    headers = {"Content-Type": "application/yaml", "Accept": "application/yaml"}
+    async with admin.post(CONFIGMAPS, data=text, headers=headers) as response:
+        assert response.content_type == "application/yaml"
+        assert yaml.safe_load(await response.text())["data"] == {"day": "2026-01-01", "1": "one"}
+
+
+async def test_protobuf_alone_is_not_acceptable(admin: aiohttp.ClientSession) -> None:
+    async with admin.get(CONFIGMAPS, headers={"Accept": "application/vnd.kubernetes.protobuf"}) as response:
+        assert (await status_of(response))["reason"] == "NotAcceptable"
+
+
+async def test_tables_and_partial_metadata(admin: aiohttp.ClientSession) -> None:
+    async with admin.post(CONFIGMAPS, json=configmap("a", k="1")):
+        pass
+    for path in (CONFIGMAPS, f"{CONFIGMAPS}/a"):
+        async with admin.get(path, headers={"Accept": TABLE}) as response:
+            table = await response.json()
+        assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Data", "Age"]
+        assert table["rows"][0]["cells"][:2] == ["a", 1]
+        assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    async with admin.get(CONFIGMAPS, headers={"Accept": accept}) as response:
+        partial = await response.json()
+    assert partial["kind"] == "PartialObjectMetadataList"
+    assert "data" not in partial["items"][0]
+
+
+async def test_pages_add_up_to_the_list(server: RunningServer, admin: aiohttp.ClientSession) -> None:
+    for number in range(5):
+        await server.client.create("configmaps", {"metadata": {"name": f"c{number}", "namespace": "default"}})
+    names: list[str] = []
+    token = ""
+    while True:
+        async with admin.get(CONFIGMAPS, params={"limit": "2", "continue": token}) as response:
+            page = await response.json()
+        names += [item["metadata"]["name"] for item in page["items"]]
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+    assert names == [f"c{number}" for number in range(5)]
+
+
+async def test_long_lists_are_streamed_and_compressed(server: RunningServer, admin: aiohttp.ClientSession) -> None:
+    for number in range(250):
+        body = {"metadata": {"name": f"c{number:03}", "namespace": "default"}, "data": {"k": "x" * 1000}}
+        await server.client.create("configmaps", body)
+    async with admin.get(CONFIGMAPS) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        compressed = await response.json()
+    async with admin.get(CONFIGMAPS, headers={"Accept-Encoding": "identity"}) as response:
+        assert "Content-Encoding" not in response.headers
+        assert await response.json() == compressed
+    async with admin.get(CONFIGMAPS, headers={"Accept": "application/yaml"}) as response:
+        assert len(yaml.load(await response.text(), Loader=yaml.CSafeLoader)["items"]) == 250
+    assert len(compressed["items"]) == 250
+
+
+async def test_patch_types(admin: aiohttp.ClientSession) -> None:
+    async with admin.post(CONFIGMAPS, json=configmap("a", k="1")):
+        pass
+    patches = {
+        "application/merge-patch+json": {"data": {"k": "2"}},
+        "application/strategic-merge-patch+json": {"data": {"k": "3"}},
+        "application/json-patch+json": [{"op": "replace", "path": "/data/k", "value": "4"}],
+    }
+    for expected, (content_type, patch) in zip("234", patches.items(), strict=True):
+        headers = {"Content-Type": content_type}
+        async with admin.patch(f"{CONFIGMAPS}/a", data=json.dumps(patch), headers=headers) as response:
+            assert (await response.json())["data"] == {"k": expected}
+    for content_type in ("application/apply-patch+yaml", "application/json"):
+        async with admin.patch(f"{CONFIGMAPS}/a", data="{}", headers={"Content-Type": content_type}) as response:
+            assert (await status_of(response))["code"] == 415
+
+
+async def test_unknown_fields_warn_or_refuse(admin: aiohttp.ClientSession) -> None:
+    body = {**configmap("a"), "dta": {}}
+    async with admin.post(f"{CONFIGMAPS}?fieldValidation=Strict", json=body) as response:
+        answer = await status_of(response)
+    assert (answer["code"], 'unknown field "dta"' in answer["message"]) == (400, True)
+    async with admin.get(f"{CONFIGMAPS}/a") as response:
+        assert response.status == 404
+    async with admin.post(CONFIGMAPS, json=body) as response:
+        assert response.status == 201
+        assert response.headers["Warning"] == '299 - "unknown field \\"dta\\""'
+
+
+async def test_delete_options_in_the_body_and_in_the_query(server: RunningServer, admin: aiohttp.ClientSession) -> None:
+    await server.client.create("configmaps", {"metadata": {"name": "a", "namespace": "default"}})
+    wrong = {"preconditions": {"uid": "another"}}
+    async with admin.delete(f"{CONFIGMAPS}/a", json=wrong) as response:
+        assert (await status_of(response))["reason"] == "Conflict"
+    for options in ({"propagationPolicy": "Sideways"}, {"gracePeriodSeconds": "1"}, {"dryRun": ["Some"]}):
+        async with admin.delete(f"{CONFIGMAPS}/a", json=options) as response:
+            assert response.status == 400
+    async with admin.delete(f"{CONFIGMAPS}/a", json={"dryRun": ["All"]}) as response:
+        assert response.status == 200
+    async with admin.delete(f"{CONFIGMAPS}/a?propagationPolicy=Orphan&gracePeriodSeconds=0") as response:
+        assert (await response.json())["metadata"]["finalizers"] == ["orphan"]
+
+
+async def test_delete_collection_takes_what_is_selected(server: RunningServer, admin: aiohttp.ClientSession) -> None:
+    for name, tier in (("a", "x"), ("b", "y")):
+        metadata = {"name": name, "namespace": "default", "labels": {"tier": tier}}
+        await server.client.create("configmaps", {"metadata": metadata})
+    async with admin.delete(f"{CONFIGMAPS}?labelSelector=tier=x") as response:
+        assert [item["metadata"]["name"] for item in (await response.json())["items"]] == ["a"]
+    async with admin.get(CONFIGMAPS) as response:
+        assert [item["metadata"]["name"] for item in (await response.json())["items"]] == ["b"]
+
+
+async def test_binding_and_eviction(server: RunningServer, admin: aiohttp.ClientSession) -> None:
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    await server.client.create("pods", pod)
+    path = "/api/v1/namespaces/default/pods/p"
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "edge-1"}}
+    async with admin.post(f"{path}/binding", json=binding) as response:
+        assert (response.status, (await response.json())["status"]) == (201, "Success")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "default"}}
+    async with admin.post(f"{path}/eviction", json=eviction) as response:
+        assert response.status == 201
+    async with admin.get(path) as response:
+        stored = await response.json()
+    assert stored["spec"]["nodeName"] == "edge-1"
+    assert "deletionTimestamp" in stored["metadata"]
+
+
+async def test_a_defect_is_a_status_too(
+    server: RunningServer, admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_more: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(server.registry.store, "get", broken)
+    async with admin.get(f"{CONFIGMAPS}/a") as response:
+        answer = await status_of(response)
+    assert (answer["code"], answer["reason"]) == (500, "InternalError")
+
+
+async def test_too_many_requests_at_once_are_told_to_come_back(
+    server: RunningServer, admin: aiohttp.ClientSession
+) -> None:
+    server.app._in_flight = 50
+    async with admin.get(CONFIGMAPS) as response:
+        answer = await status_of(response)
+        assert (answer["code"], response.headers["Retry-After"]) == (429, "1")
+    server.app._in_flight = 0
+    async with admin.get(CONFIGMAPS) as response:
+        assert response.status == 200
+
+
+async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.ClientSession) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    review = {"spec": {"resourceAttributes": {"verb": "list", "resource": "secrets"}}}
+    for session, allowed in ((admin, True), (node, False)):
+        async with session.post(path, json=review) as response:
+            assert (await response.json())["status"]["allowed"] is allowed
+    async with node.post(path, json={"spec": {}}) as response:
+        assert response.status == 400
+    async with node.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json={"spec": {}}) as response:
+        assert (await response.json())["status"]["incomplete"] is True
+    async with node.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={}) as response:
+        assert (await response.json())["status"]["userInfo"]["username"] == "system:node:edge-1"
+    async with admin.get(path) as response:
+        assert response.status in {404, 405}
+
+
+async def test_pretty_is_indented(admin: aiohttp.ClientSession) -> None:
+    async with admin.get("/api/v1/namespaces/default?pretty=true") as response:
+        assert '\n  "metadata"' in await response.text()
+
+
+async def test_a_request_that_is_not_http_gets_a_status(server: RunningServer) -> None:
+    host, port = server.server.address
+    reader, writer = await asyncio.open_connection(host, port, ssl=server.tls())
+    writer.write(b"NONSENSE\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert b" 400 " in answer.split(b"\r\n", 1)[0]
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["kind"] == "Status"

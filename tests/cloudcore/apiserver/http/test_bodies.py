@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml
+from cloudcore.errors import BadRequest
+
+
+def test_yaml_says_what_json_could() -> None:
+    assert decode_yaml(b"a: 2026-01-01\nb: {2: x, true: y}\nc: [1, 2.5, null, yes]") == {
+        "a": "2026-01-01",
+        "b": {"2": "x", "true": "y"},
+        "c": [1, 2.5, None, True],
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "a: !!python/object/apply:os.system [x]",
+        "a: !!binary aGk=",
+        "? [a]\n: b",
+        "a: 1\n---\nb: 2",
+        "&a [*a]",
+        "[" * 300 + "]" * 300,
+    ],
+)
+def test_yaml_that_cannot_be_taken(text: str) -> None:
+    with pytest.raises(BadRequest):
+        decode_yaml(text.encode())
+
+
+def test_aliases_do_not_multiply_without_bound() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(BadRequest, match="too large"):
+        decode_yaml("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 5000])
+def test_json_that_cannot_be_taken(data: bytes) -> None:
+    with pytest.raises(BadRequest):
+        decode_json(data)
+
+
+@pytest.mark.parametrize("data", [b"[]", b"1", b'"x"', b"null"])
+def test_a_body_must_be_an_object(data: bytes) -> None:
+    with pytest.raises(BadRequest, match="must be an object"):
+        decode_object(data, "application/json")
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_yaml_decoder(data: bytes) -> None:
+    try:
+        decode_yaml(data)
+    except BadRequest:
+        pass

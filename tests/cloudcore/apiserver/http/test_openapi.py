@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cloudcore.apiserver.http.openapi import OpenApi, convert, reachable
+from cloudcore.apiserver.kinds import builtin_kinds
+from cloudcore.errors import NotFound
+
+V3 = "#/components/schemas/"
+
+
+@pytest.fixture(scope="module")
+def openapi() -> OpenApi:
+    return OpenApi(builtin_kinds())
+
+
+def document(compressed: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(gzip.decompress(compressed))
+    return decoded
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return set().union(*map(references, node)) if node else set()
+    if not isinstance(node, dict):
+        return set()
+    own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+    return own.union(*map(references, node.values()))
+
+
+def test_each_group_version_has_a_document_whose_references_hold(openapi: OpenApi) -> None:
+    for location in openapi.index()["paths"]:
+        built = document(openapi.v3(location))
+        schemas = built["components"]["schemas"]
+        assert {ref.removeprefix(V3) for ref in references(built)} <= set(schemas), location
+
+
+def test_the_second_version_holds_too(openapi: OpenApi) -> None:
+    built = document(openapi.v2())
+    assert {ref.removeprefix("#/definitions/") for ref in references(built)} <= set(built["definitions"])
+
+
+def test_operations_say_what_clients_look_for(openapi: OpenApi) -> None:
+    paths = document(openapi.v3("apis/apps/v1"))["paths"]
+    patch = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+    assert patch["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
+    assert "fieldValidation" in {parameter["name"] for parameter in patch["parameters"]}
+    assert "application/strategic-merge-patch+json" in patch["requestBody"]["content"]
+
+
+def test_merge_keys_and_descriptions_are_kept(openapi: OpenApi) -> None:
+    spec = document(openapi.v3("api/v1"))["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]
+    assert spec["properties"]["containers"]["x-kubernetes-patch-merge-key"] == "name"
+    assert spec["description"]
+
+
+def test_a_kind_without_a_schema_takes_anything(openapi: OpenApi) -> None:
+    schemas = document(openapi.v3("apis/edge.aiokubeedge.io/v1alpha1"))["components"]["schemas"]
+    assert schemas["io.aiokubeedge.edge.v1alpha1.NodeLink"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_a_group_version_that_is_not_there(openapi: OpenApi) -> None:
+    with pytest.raises(NotFound):
+        openapi.v3("apis/none/v1")
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": ["string", "null"]}, {"type": "string"}),
+        ({"$ref": "#/$defs/A"}, {"$ref": V3 + "A"}),
+        ({"$ref": "#/$defs/A", "description": "d"}, {"allOf": [{"$ref": V3 + "A"}], "description": "d"}),
+        (
+            {"oneOf": [{"type": ["string", "null"]}, {"type": ["integer", "null"]}]},
+            {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]},
+        ),
+        ({"properties": {"type": {"type": ["string", "null"]}}}, {"properties": {"type": {"type": "string"}}}),
+    ],
+)
+def test_json_schema_becomes_openapi(schema: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert convert(schema, V3) == expected
+
+
+def test_reachable_follows_references_and_ends() -> None:
+    raw: dict[str, dict[str, Any]] = {"A": {"p": [{"$ref": "#/$defs/B"}]}, "B": {"q": {"$ref": "#/$defs/A"}}, "C": {}}
+    assert reachable(raw, ["A", "missing"]) == ["A", "B"]
+
+
+async def test_over_http(admin: aiohttp.ClientSession) -> None:
+    async with admin.get("/openapi/v3") as response:
+        url = (await response.json())["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    async with admin.get(url) as response:
+        assert (await response.json())["openapi"] == "3.0.0"
+    async with admin.get(url, headers={"Accept-Encoding": "identity"}) as response:
+        assert (await response.json())["openapi"] == "3.0.0"
+    async with admin.get("/openapi/v2") as response:
+        assert (await response.json())["swagger"] == "2.0"
+    protobuf = {"Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
+    async with admin.get("/openapi/v2", headers=protobuf) as response:
+        assert response.status == 406
