@@ -14,7 +14,7 @@ import structlog
 
 from cloudcore.client import Client
 from cloudcore.clock import Clock
-from cloudcore.errors import ApiError
+from cloudcore.errors import ApiError, InternalError
 from cloudcore.scheduler.podqueue import QueuedPod
 from protocol.objects.conditions import find_condition
 from protocol.objects.times import timestamp
@@ -52,11 +52,6 @@ class Binder:
         self._reports: dict[QueuedPod, str] = {}
         self._wanted = asyncio.Event()
 
-    @property
-    def full(self) -> bool:
-        """Whether the next binding would have to wait."""
-        return self._bindings.full()
-
     async def bind(self, pod: QueuedPod, node: str) -> None:
         """Queue a binding; waits while the queue is full."""
         await self._bindings.put((pod, node))
@@ -84,6 +79,10 @@ class Binder:
                 await self._client.bind(pod.key.namespace, pod.key.name, node, uid=pod.uid)
             except ApiError as exc:
                 error = exc
+            except Exception:
+                # A defect that one pod brings to light must not end the scheduling of all others.
+                log.exception("binding met a defect", pod=str(pod.key), node=node)
+                error = InternalError("the binding met a defect; see the log")
             self._done(Bound(pod, node, error))
 
     async def _report_for_ever(self) -> None:

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from cloudcore.scheduler.accounts import Accounts
-from cloudcore.scheduler.evaluation import NEVER, Evaluation
+from cloudcore.scheduler.evaluation import NEVER, Evaluation, Suitability
 from cloudcore.scheduler.explain import Explanation, explain
 from cloudcore.scheduler.framework import Profile
 from cloudcore.scheduler.nodetable import NodeTable
@@ -53,6 +53,7 @@ class Cycle:
         self._accounts = Accounts(self.table)
         self._handlers: dict[str, str] = {}
         self._shapes: dict[ShapeKey, PodShape] = {}
+        self._suitabilities: OrderedDict[ShapeKey, Suitability] = OrderedDict()
         self._evaluations: OrderedDict[ShapeKey, Evaluation] = OrderedDict()
         self._explanations: dict[ShapeKey, tuple[tuple[int, int], Explanation]] = {}
 
@@ -63,6 +64,7 @@ class Cycle:
         else:
             self._handlers[name] = handler
         self._shapes.clear()
+        self._suitabilities.clear()
         self._evaluations.clear()
         self._explanations.clear()
 
@@ -74,13 +76,22 @@ class Cycle:
         shape = self._shape(shape_key(unbound), unbound)
         self._accounts.charge(Uid(pod["metadata"]["uid"]), spec["nodeName"], shape)
 
+    def node_of(self, uid: Uid) -> str | None:
+        """Return the node that a pod is charged to, bound or assumed."""
+        return self._accounts.node_of(uid)
+
     def release(self, uid: Uid) -> bool:
         """Take back a pod's charge, bound or assumed; return whether there was one."""
         return self._accounts.release(uid)
 
-    def place(self, pod: Body) -> Placement | Explanation:
-        """Find the best node for ``pod`` and assume it there, or tell why there is none."""
-        key = shape_key(pod["spec"])
+    def place(self, pod: Body, key: ShapeKey | None = None) -> Placement | Explanation:
+        """Find the best node for ``pod`` and assume it there, or tell why there is none.
+
+        Args:
+            pod: The pod.
+            key: Its ``shape_key``, where the caller has it.
+        """
+        key = key or shape_key(pod["spec"])
         evaluation = self._evaluation(key, pod["spec"])
         totals = evaluation.totals(self.table)
         best = totals.max(initial=NEVER)
@@ -117,9 +128,20 @@ class Cycle:
     def _evaluation(self, key: ShapeKey, spec: Body) -> Evaluation:
         evaluation = self._evaluations.get(key)
         if evaluation is None:
-            evaluation = self._evaluations[key] = Evaluation(self._shape(key, spec), self._profile)
+            shape = self._shape(key, spec)
+            evaluation = self._evaluations[key] = Evaluation(shape, self._profile, self._suitability(shape))
             if len(self._evaluations) > _MAX_EVALUATIONS:
                 self._evaluations.popitem(last=False)
         else:
             self._evaluations.move_to_end(key)
         return evaluation
+
+    def _suitability(self, shape: PodShape) -> Suitability:
+        suitability = self._suitabilities.get(shape.demands)
+        if suitability is None:
+            suitability = self._suitabilities[shape.demands] = Suitability(shape, self._profile)
+            if len(self._suitabilities) > _MAX_EVALUATIONS:
+                self._suitabilities.popitem(last=False)
+        else:
+            self._suitabilities.move_to_end(shape.demands)
+        return suitability

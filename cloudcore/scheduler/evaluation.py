@@ -24,65 +24,87 @@ _ONE_BY_ONE = 8
 """Up to so many changed rows are corrected one at a time: scalars cost less than short arrays."""
 
 
+class Suitability:
+    """The part of an evaluation that does not depend on use; shared by shapes with the same demands.
+
+    Args:
+        shape: A pod shape with these demands.
+        profile: The plugins.
+    """
+
+    def __init__(self, shape: PodShape, profile: Profile) -> None:
+        self._shape = shape
+        self._filters = [plugin for plugin in profile.filters if not plugin.dynamic]
+        self._scores = [(plugin, weight) for plugin, weight in profile.scores if not plugin.dynamic]
+        self._version = -1
+        self.mask: Mask = np.zeros(0, np.bool_)
+        self.base: Scores = np.zeros(0)
+
+    def refresh(self, table: NodeTable) -> None:
+        """Bring ``mask`` and ``base`` up to date."""
+        if self._version == table.features_version:
+            return
+        rows = table.everywhere
+        mask: Mask = table.valid[rows].copy()
+        for filter_ in self._filters:
+            mask &= filter_.filter(self._shape, table, rows)
+        base: Scores = np.zeros(table.size)
+        for score, weight in self._scores:
+            raw = score.score(self._shape, table, rows)
+            # Kubernetes stretches over the nodes that pass all filters; here it is those that pass the static ones,
+            # so that one placement never changes every node's score.
+            best = raw[mask].max(initial=0.0) if score.normalized else 100.0
+            if best > 0:
+                base += (weight * 100.0 / best) * raw
+        self.mask, self.base = mask, base
+        self._version = table.features_version
+
+
 class Evaluation:
     """Scores of all nodes for one shape.
 
     Args:
         shape: The pod shape.
         profile: The plugins.
+        suitability: The static part, if it is known already.
     """
 
-    def __init__(self, shape: PodShape, profile: Profile) -> None:
+    def __init__(self, shape: PodShape, profile: Profile, suitability: Suitability | None = None) -> None:
         self.shape = shape
-        self._static_filters = [plugin for plugin in profile.filters if not plugin.dynamic]
-        self._dynamic_filters = [plugin for plugin in profile.filters if plugin.dynamic]
-        self._static_scores = [(plugin, weight) for plugin, weight in profile.scores if not plugin.dynamic]
-        self._dynamic_scores = [(plugin, weight) for plugin, weight in profile.scores if plugin.dynamic]
-        self._features_version = -1
+        self._suitability = suitability or Suitability(shape, profile)
+        self._filters = [plugin for plugin in profile.filters if plugin.dynamic]
+        self._scores = [(plugin, weight) for plugin, weight in profile.scores if plugin.dynamic]
+        self._version = -1
         self._use_position = 0
-        self._mask: Mask = np.zeros(0, np.bool_)
-        self._base: Scores = np.zeros(0)
         self._totals: Scores = np.zeros(0)
 
     def totals(self, table: NodeTable) -> Scores:
         """Return the total score of each row, ``NEVER`` where the pod cannot go. Owned by this object: do not keep."""
-        if self._features_version != table.features_version:
-            self._begin_anew(table)
+        if self._version != table.features_version:
+            self._suitability.refresh(table)
+            self._totals = np.empty(table.size)
+            self._version = table.features_version
+            self._correct(table, [table.everywhere])
         else:
-            changed = table.used_since(self._use_position)
-            if changed is None:
-                self._correct(table, [table.everywhere])
-            elif len(changed) <= _ONE_BY_ONE:
-                self._correct(table, changed)
-            else:
-                self._correct(table, [np.fromiter(changed, np.intp, len(changed))])
+            self._catch_up(table)
         self._use_position = table.use_position
         return self._totals
 
-    def _begin_anew(self, table: NodeTable) -> None:
-        rows = table.everywhere
-        mask: Mask = table.valid[rows].copy()
-        for filter_ in self._static_filters:
-            mask &= filter_.filter(self.shape, table, rows)
-        base: Scores = np.zeros(table.size)
-        for score, weight in self._static_scores:
-            raw = score.score(self.shape, table, rows)
-            # Kubernetes stretches over the nodes that pass all filters; here it is those that pass the static ones,
-            # so that one placement never changes every node's score.
-            best = raw[mask].max(initial=0.0) if score.normalized else 100.0
-            if best > 0:
-                base += (weight * 100.0 / best) * raw
-        self._mask, self._base = mask, base
-        self._totals = np.empty(table.size)
-        self._features_version = table.features_version
-        self._correct(table, [rows])
+    def _catch_up(self, table: NodeTable) -> None:
+        changed = table.used_since(self._use_position)
+        if changed is None:
+            self._correct(table, [table.everywhere])
+        elif len(changed) <= _ONE_BY_ONE:
+            self._correct(table, changed)
+        else:
+            self._correct(table, [np.fromiter(changed, np.intp, len(changed))])
 
     def _correct(self, table: NodeTable, runs: Iterable[Rows]) -> None:
         for rows in runs:
-            mask = self._mask[rows]
-            for filter_ in self._dynamic_filters:
+            mask = self._suitability.mask[rows]
+            for filter_ in self._filters:
                 mask = mask & filter_.filter(self.shape, table, rows)
-            total = self._base[rows]
-            for score, weight in self._dynamic_scores:
+            total = self._suitability.base[rows]
+            for score, weight in self._scores:
                 total = total + weight * score.score(self.shape, table, rows)
             self._totals[rows] = np.where(mask, total, NEVER)

@@ -133,7 +133,8 @@ class NodeTable:
         """Add what a pod takes to node ``name`` (``sign`` 1), or give it back (-1)."""
         row = self._row(name)
         for resource, amount in requests.items():
-            self._used[self._resource(resource), row] += sign * amount
+            number = self._resource(resource)  # may make a new column: not inside the subscript below
+            self._used[number, row] += sign * amount
         self._scored[0, row] += sign * scored[0]
         self._scored[1, row] += sign * scored[1]
         self._note_use(row)
@@ -148,7 +149,8 @@ class NodeTable:
 
     def allocatable(self, resource: str, rows: Rows) -> NDArray[np.int64]:
         """Return how much of ``resource`` each node has for pods."""
-        amounts: NDArray[np.int64] = self._allocatable[self._resource(resource)][rows]
+        number = self._resource(resource)
+        amounts: NDArray[np.int64] = self._allocatable[number][rows]
         return amounts
 
     def scored_use(self, resource: str, rows: Rows) -> NDArray[np.int64]:

@@ -50,6 +50,7 @@ class PodShape:
         preferred: Preferred node affinity.
         tolerations: Its tolerations.
         runtime: The runtime that it needs; empty for any.
+        demands: Equal for pods that ask the same of a node's features, whatever resources they request.
     """
 
     requests: Amounts
@@ -61,23 +62,30 @@ class PodShape:
     preferred: tuple[PreferredTerm, ...] = ()
     tolerations: tuple[Body, ...] = ()
     runtime: str = ""
+    demands: ShapeKey = b""
 
 
 def shape_key(spec: Body) -> ShapeKey:
     """Return equal bytes for the specs of pods of one shape."""
-    affinity = spec.get("affinity") or {}
     return orjson.dumps(
         (
             [[container.get("resources")] for container in spec.get("containers") or ()],
             [[container.get(name) for name in _CONTAINER_FIELDS] for container in spec.get("initContainers") or ()],
             spec.get("overhead"),
             spec.get("resources"),
-            spec.get("nodeName"),
-            spec.get("nodeSelector"),
-            affinity.get("nodeAffinity"),
-            spec.get("tolerations"),
-            spec.get("runtimeClassName"),
+            _demands(spec),
         )
+    )
+
+
+def _demands(spec: Body) -> tuple[object, ...]:
+    affinity = spec.get("affinity") or {}
+    return (
+        spec.get("nodeName"),
+        spec.get("nodeSelector"),
+        affinity.get("nodeAffinity"),
+        spec.get("tolerations"),
+        spec.get("runtimeClassName"),
     )
 
 
@@ -105,6 +113,7 @@ def shape_of(spec: Body, handlers: Mapping[str, str]) -> PodShape:
         preferred=tuple(PreferredTerm(item["weight"], _term(item.get("preference") or {})) for item in preferred),
         tolerations=tuple(spec.get("tolerations") or ()),
         runtime=handlers.get(runtime_class, runtime_class),
+        demands=orjson.dumps(_demands(spec)),
     )
 
 

@@ -120,7 +120,13 @@ class Scheduler:
             return
 
     async def _schedule(self, pod: QueuedPod) -> None:
-        outcome = self._cycle.place(pod.body)
+        try:
+            outcome = self._cycle.place(pod.body, pod.shape)
+        except Exception:
+            # A pod that nobody foresaw must not end the scheduling of all others, now and after each restart.
+            log.exception("pod cannot be judged", pod=str(pod.key))
+            self._queue.retry(pod, self._clock.monotonic())
+            return
         if isinstance(outcome, Placement):
             await self._binder.bind(pod, outcome.node)
             return
@@ -171,8 +177,12 @@ class Scheduler:
         self._queue.remove(key)
         if new is None or (old is not None and _same_place(old, new)):
             return
-        if new["spec"].get("nodeName") and not _has_ended(new):
-            self._cycle.charge(new)
+        node = new["spec"].get("nodeName")
+        if node and not _has_ended(new):
+            # A pod that was assumed there, and now is, has been charged; nothing else of it changes with the binding.
+            confirmed = old is not None and not old["spec"].get("nodeName")
+            if not (confirmed and self._cycle.node_of(Uid(new["metadata"]["uid"])) == node):
+                self._cycle.charge(new)
         else:
             self._release(new)
 

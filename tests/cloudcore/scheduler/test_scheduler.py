@@ -17,6 +17,7 @@ from cloudcore.apiserver.registry import Registry
 from cloudcore.errors import StorageUnavailable
 from cloudcore.informers import Informers
 from cloudcore.scheduler import Scheduler
+from cloudcore.scheduler.podshape import shape_of
 from cloudcore.store.memory import MemoryStore
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, Uid
@@ -195,6 +196,30 @@ async def test_a_pod_deleted_while_it_is_being_bound_takes_no_room() -> None:
         assert [reason for reason, _ in w.notes.about("doomed")] == []
 
 
+async def test_a_pod_that_somebody_else_binds_meanwhile_counts_where_it_is() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", pods="1"))
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            reached.set()
+            await go_on.wait()
+
+        w.client.before_bind = hold
+        await w.add_pod("snatched")
+        await reached.wait()
+        await w.add_node(node("edge-2", pods="1"))
+        w.client.before_bind = None
+        uid = Uid((await w.client.get("pods", "default", "snatched"))["metadata"]["uid"])
+        await w.client.bind("default", "snatched", "edge-2", uid=uid)
+        go_on.set()
+        await w.add_pod("next")
+        assert await w.on_a_node("next") == "edge-1"
+        await w.add_pod("third")
+        await w.told("third", "0/2 nodes are available: 2 Too many pods.")
+        assert await w.node_of("snatched") == "edge-2"
+
+
 async def test_pods_of_other_schedulers_are_left_alone_but_counted() -> None:
     async with world() as w:
         await w.add_node(node("edge-1", pods="1"))
@@ -221,6 +246,59 @@ async def test_after_a_restart_everything_stored_is_counted_and_queued() -> None
         await aeventually(lambda: len([e for e in w.notes.events if e[2] == "Scheduled"]) == 1)
         nodes = [await w.node_of(str(i)) for i in range(4)]
         assert sorted(nodes) == ["", "edge-1", "edge-1", "edge-1"]
+
+
+async def test_a_pod_that_cannot_be_judged_stops_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+
+        def stumble(spec: Body, handlers: Any) -> Any:
+            if spec.get("nodeSelector"):
+                raise ZeroDivisionError
+            return shape_of(spec, handlers)
+
+        monkeypatch.setattr("cloudcore.scheduler.cycle.shape_of", stumble)
+        await w.add_pod("strange", nodeSelector={"kubernetes.io/hostname": "edge-1"})
+        await w.add_pod("plain")
+        await w.on_a_node("plain")
+        assert await w.node_of("strange") == ""
+        monkeypatch.undo()
+        await w.on_a_node("strange")
+
+
+async def test_a_client_that_stumbles_stops_nobody() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        stumbles = iter([True])
+
+        async def stumble() -> None:
+            if next(stumbles, False):
+                raise ZeroDivisionError
+
+        w.client.before_bind = stumble
+        await w.add_pod("web")
+        assert await w.on_a_node("web") == "edge-1"
+
+
+async def test_a_pod_with_the_class_of_another_runtime_waits_until_the_class_changes() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1", runtimes="process"))
+        await w.client.create("runtimeclasses.node.k8s.io", {"metadata": {"name": "boxed"}, "handler": "docker"})
+        await w.add_pod("web", runtimeClassName="boxed")
+        await w.told("web", '0/1 nodes are available: 1 node(s) didn\'t offer the runtime "docker".')
+        await w.client.delete("runtimeclasses.node.k8s.io", "", "boxed")
+        await w.client.create("runtimeclasses.node.k8s.io", {"metadata": {"name": "boxed"}, "handler": "process"})
+        assert await w.on_a_node("web") == "edge-1"
+
+
+async def test_a_deleted_node_gets_no_more_pods() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        await w.add_node(node("edge-2"))
+        await w.client.delete("nodes", "", "edge-1")
+        for i in range(4):
+            await w.add_pod(str(i))
+        assert {await w.on_a_node(str(i)) for i in range(4)} == {"edge-2"}
 
 
 async def test_many_pods_spread_evenly() -> None:
