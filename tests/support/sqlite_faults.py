@@ -21,9 +21,14 @@ class FaultyConnection:
     def __init__(self, inner: Connection, driver: FaultyDriver) -> None:
         self._inner = inner
         self._driver = driver
+        self._within = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Iterable[Any]:
-        fault = self._driver.fault if sql == "COMMIT" else None
+        verb = sql.split(maxsplit=1)[0]
+        # A writing statement outside a transaction commits by itself.
+        commits = verb == "COMMIT" or (verb in {"INSERT", "DELETE", "UPDATE"} and not self._within)
+        self._within = verb == "BEGIN" or (self._within and verb not in {"COMMIT", "ROLLBACK"})
+        fault = self._driver.fault if commits else None
         if fault is Fault.NOTHING_WRITTEN:
             raise sqlite3.OperationalError("disk I/O error")
         rows = self._inner.execute(sql, parameters)
@@ -36,7 +41,7 @@ class FaultyConnection:
 
 
 class FaultyDriver(StandardDriver):
-    """The standard binding, with ``fault`` happening at each COMMIT while it is set.
+    """The standard binding, with ``fault`` happening at each commit while it is set.
 
     Attributes:
         connections: How often a connection has been opened.

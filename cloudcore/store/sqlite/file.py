@@ -11,23 +11,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cloudcore.store.base import Record
 from cloudcore.store.ledger import Group
 from cloudcore.store.sqlite import schema
 from cloudcore.store.sqlite.driver import Connection, Driver
 from cloudcore.store.sqlite.lock import FileLock
+from cloudcore.store.sqlite.statements import Row, statements
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import ObjectKey, Revision, Uid
 
 SYNCHRONOUS = "FULL"
 """SQLite syncs the log at each commit. Anything less loses acknowledged writes in a power cut; a test shows it."""
 
-_COLUMNS = 8
-_MAX_ROWS = 256
 _WAL_LIMIT_BYTES = 64 << 20
 
 
@@ -59,6 +56,7 @@ class StoreFile:
         self._path = path
         self._driver = driver
         self._suspect = False
+        self._begun = False
         self._ids: dict[ObjectKey, int] = {}
         self._next_id = 1
         self._lock = FileLock(path)
@@ -145,22 +143,24 @@ class StoreFile:
     def _transact(
         self, puts: Iterable[Record], deletes: Iterable[ObjectKey], reserve_to: Revision | None = None
     ) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
         removed = [self._ids[key] for key in deletes if key in self._ids]
-        for ids in _chunks(removed):
-            execute(_delete_statement(len(ids)), ids)
         added: dict[ObjectKey, int] = {}
-        for rows in _chunks([self._row(record, added) for record in puts]):
-            execute(_put_statement(len(rows)), [value for row in rows for value in row])
-        if reserve_to is not None:
-            execute("UPDATE meta SET value = ? WHERE key = 'reserved'", (reserve_to,))
-        execute("COMMIT")
+        todo = statements([self._row(record, added) for record in puts], removed, reserve_to)
+        execute = self._connection.execute
+        if len(todo) == 1:
+            execute(*todo[0])
+        else:
+            execute("BEGIN IMMEDIATE")
+            self._begun = True
+            for statement in todo:
+                execute(*statement)
+            execute("COMMIT")
+            self._begun = False
         self._ids.update(added)
         for key in deletes:
             self._ids.pop(key, None)
 
-    def _row(self, record: Record, added: dict[ObjectKey, int]) -> tuple[Any, ...]:
+    def _row(self, record: Record, added: dict[ObjectKey, int]) -> Row:
         key = record.key
         id_ = self._ids.get(key)
         if id_ is None:
@@ -169,14 +169,17 @@ class StoreFile:
         return (id_, *key, record.uid, record.revision, record.content_revision, record.tail)
 
     def _roll_back(self) -> bool:
+        begun, self._begun = self._begun, False
         try:
-            self._connection.execute("ROLLBACK")
+            if begun:
+                self._connection.execute("ROLLBACK")
         except self._driver.error:
             # No transaction is left, or the connection is broken. Either way it is opened anew.
             return False
         return True
 
     def _recover(self, committed: Iterable[Record]) -> None:
+        self._begun = False
         self._connection.close()
         self._connection = self._driver.connect(str(self._path))
         self._configure(self._connection)
@@ -188,32 +191,3 @@ class StoreFile:
         deletes = [key for key in on_disk if key not in wanted]
         if puts or deletes:
             self._transact(puts, deletes)
-
-
-def _chunks(items: list[Any]) -> Iterator[list[Any]]:
-    """Cut ``items`` into runs whose lengths are powers of two, so that few distinct statements serve all groups."""
-    rest = iter(items)
-    left = len(items)
-    while left:
-        size = min(_MAX_ROWS, 1 << (left.bit_length() - 1))
-        yield list(islice(rest, size))
-        left -= size
-
-
-# One statement for many rows: the binding gives up the interpreter lock at each statement, and a busy event loop
-# may take milliseconds to hand it back.
-_PUTS: dict[int, str] = {}
-_DELETES: dict[int, str] = {}
-
-
-def _put_statement(rows: int) -> str:
-    if rows not in _PUTS:
-        row = f"({', '.join('?' * _COLUMNS)})"
-        _PUTS[rows] = f"INSERT OR REPLACE INTO objects VALUES {', '.join([row] * rows)}"
-    return _PUTS[rows]
-
-
-def _delete_statement(rows: int) -> str:
-    if rows not in _DELETES:
-        _DELETES[rows] = f"DELETE FROM objects WHERE id IN ({', '.join('?' * rows)})"
-    return _DELETES[rows]

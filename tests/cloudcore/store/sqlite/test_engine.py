@@ -180,7 +180,7 @@ async def test_a_defect_in_the_writer_fails_the_group_and_is_logged(
 ) -> None:
     store = await lab.open()
     with monkeypatch.context() as patch:
-        patch.setattr("cloudcore.store.sqlite.file._put_statement", lambda rows: 1 / 0)
+        patch.setattr("cloudcore.store.sqlite.file.statements", lambda *_: 1 / 0)
         with pytest.raises(StorageUnavailable):
             await store.create(POD, tail(), uid=Uid("u1"))
     assert "ZeroDivisionError" in caplog.text
