@@ -77,8 +77,9 @@ class StoreMachine(RuleBasedStateMachine):
             self.states[change.revision] = dict(state)
         self.ledger.commit(group, self.now)
         self.states[self.history.revision] = state
-        assert all(waiter.done() for _, waiter in self.uncommitted)
-        self.uncommitted = []
+        assert all(waiter.done() for waiter, _ in group.verdicts)
+        self.uncommitted = [(write, waiter) for write, waiter in self.uncommitted if not waiter.done()]
+        assert len(self.uncommitted) == self.ledger.pending
 
     @rule()
     def fail(self) -> None:
@@ -86,8 +87,10 @@ class StoreMachine(RuleBasedStateMachine):
         if group is None:
             return
         self.ledger.fail(group, "no disk")
+        spared = {id(waiter) for write, waiter in self.uncommitted if write.volatile}
+        assert all(waiter.done() or id(waiter) in spared for waiter, _ in group.verdicts)
         self.uncommitted = [(write, waiter) for write, waiter in self.uncommitted if not waiter.done()]
-        assert all(write.volatile for write, _ in self.uncommitted)
+        assert len(self.uncommitted) == self.ledger.pending
 
     @rule(target=readers, resource=st.sampled_from(RESOURCES), back=st.integers(0, 30))
     def watch(self, resource: str, back: int) -> Reader:
