@@ -42,7 +42,7 @@ from protocol.events import (
 from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, codec_of, decode_frame, encode_frame
 from protocol.keepalive import Keepalive
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Verdict, Welcome
-from protocol.outbox import Outbox, weight_of
+from protocol.outbox import ITEM_OVERHEAD_BYTES, Outbox
 from protocol.payloads import Buffer, Fault, Grant, Offer
 from protocol.receiving import Receiver
 from protocol.sending import Sender
@@ -457,7 +457,9 @@ class Link:
     def _on_batch(self, payload: Buffer, now: float) -> None:
         sequence, confirmed, items = payloads.decode_batch(payload)
         if self._receiver.accept(sequence, confirmed):
-            self._receiver.begin(sequence, len(items), sum(map(weight_of, items)))
+            self._receiver.begin(
+                sequence, len(items), sum([len(item[4]) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
+            )
             self._events.append(Received(sequence, self._epoch, items))
 
     def _on_inventory(self, payload: Buffer, now: float) -> None:

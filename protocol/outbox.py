@@ -54,7 +54,7 @@ class Entry:
         self.item: Item | None = item
         self.item_lane = lane
         self.chain: list[Pending] | None = None
-        self.lane: int = _NO_LANE
+        self.lane: int = lane
         self.sent: Item | None = None
         self.sent_lane = lane
         self.since = now
@@ -134,7 +134,6 @@ class Outbox:
             if queue is None:
                 queue = self._lanes[lane] = deque()
             queue.append(entry)
-            entry.lane = lane
             self._depths[lane] += 1
             self.queued_bytes += len(item[4]) + ITEM_OVERHEAD_BYTES
         elif op != _COMMAND:

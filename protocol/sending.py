@@ -17,7 +17,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.events import Settled
 from protocol.frames import CloseCode, FrameType
 from protocol.messages import APPLIED, InventoryEntry, Item, Lane, Outcome, Verdict
-from protocol.outbox import ITEM_OVERHEAD_BYTES, Entry, Outbox
+from protocol.outbox import ITEM_OVERHEAD_BYTES, Entry, Outbox, weight_of
 from protocol.payloads import INVENTORY_CHUNK, MAX_BATCH_ITEMS, Ack, Grant, encode_batch, encode_inventory
 from protocol.settings import LinkSettings
 
@@ -185,6 +185,8 @@ class Sender:
         assert [flight.sequence for flight in self._flights] == list(range(self._settled + 1, self._last_sequence + 1))
         for flight in self._flights:
             assert [entry.sent for entry in flight.entries] == list(flight.items)
+            if flight.chunk is None:
+                assert flight.weight == sum(map(weight_of, flight.items))
 
     def _next_flight(self, now: float) -> Flight | None:
         if not self._room():
@@ -195,14 +197,14 @@ class Sender:
         if not self._may_take(now):
             return None
         room = max(0, self.window.weight - self.in_flight_weight)
+        queued_bytes = self._outbox.queued_bytes
         entries = self._outbox.take(
             min(self._settings.max_batch_items, MAX_BATCH_ITEMS, self.window.items - self.in_flight_items),
             min(self._settings.max_batch_bytes, room),
         )
         self._linger_until = None
         items = [entry.sent for entry in entries if entry.sent is not None]
-        weight = sum([len(item.body) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
-        return self._flight(items, entries, weight, None)
+        return self._flight(items, entries, queued_bytes - self._outbox.queued_bytes, None)
 
     def _flight(self, items: Sequence[Item], entries: Sequence[Entry], weight: int, chunk: Chunk | None) -> Flight:
         self._last_sequence += 1

@@ -134,11 +134,17 @@ class LossyLinks(RuleBasedStateMachine):
             self.carry(1000, lose=False, repeat=False, up=False)
             self.commit(later=False, newest_first=False)
             self.wait(0.02)
+            if self.settled():
+                break
         assert self.cloud.state is self.edge.state is State.OPEN
         assert self.held == self.wanted
         assert set(self.commands_done) == self.commands_settled == self.commands_sent
         assert len(self.edge_outbox) == len(self.cloud.outbox) == 0
         assert Digest("inc", inventory(self.held)).value == Digest("inc", inventory(self.wanted)).value
+
+    def settled(self) -> bool:
+        """Whether nothing is owed any more, after the cloud has compared what the edge holds."""
+        return self.ready and not len(self.cloud.outbox) + len(self.edge_outbox) + len(self.to_cloud + self.to_edge)
 
     def _offer(self, item: Item) -> None:
         if self.ready:
