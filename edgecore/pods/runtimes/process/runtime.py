@@ -276,8 +276,13 @@ class ProcessRuntime:
         return PodFolder(self._root, container.pod).log(container)
 
     async def close(self) -> None:
-        """Close the pipes; supervisors and containers go on."""
+        """Close the pipes; containers go on with their supervisors, and a supervisor of nothing leaves now."""
         for pod in self._pods.values():
+            if pod.supervised and all(state.exit is not None for state in pod.known.values()):
+                try:
+                    await self._dismiss(pod)
+                except OSError as error:
+                    log.warning("supervisor does not leave", folder=str(pod.folder.path), error=str(error))
             self._detach(pod)
         self._pods.clear()
 

@@ -89,7 +89,7 @@ class Supervisor:
         while not self._leaving:
             ready = self._poll.poll(self._timeout_ms())
             if not ready and not self._children and not self._unwritten:
-                return
+                break
             for descriptor, _ in ready:
                 if descriptor == self._requests:
                     self._read_requests()
@@ -99,6 +99,9 @@ class Supervisor:
                     self._pump(descriptor)
             self._reap()
             self._write_pending()
+        # Before the events end, which the kernel does not promise at exit: an agent that has heard the end must not
+        # find a reader here.
+        os.close(self._requests)
 
     def _timeout_ms(self) -> float | None:
         if self._unwritten:

@@ -34,7 +34,9 @@ class ProcessStage:
         return runtime
 
     async def crash(self, runtime: Runtime) -> None:
-        await runtime.close()  # All the kernel does for a killed agent is close its pipes.
+        assert isinstance(runtime, ProcessRuntime)
+        for pod in runtime._pods.values():
+            runtime._detach(pod)  # All the kernel does for a killed agent is close its pipes.
 
     def command(self, container: ContainerId) -> tuple[str, ...]:
         fifo = self.fifo(container)
@@ -244,6 +246,24 @@ class TestSupervision:
             requests.write("quit\n")
         assert (await runtime.start(RuntimeContract.spec(stage, container(1)))).exit is None
         assert stage.supervisor() != first
+
+    async def test_a_supervisor_of_nothing_leaves_with_the_agent_and_one_of_something_stays(
+        self, stage: ProcessStage
+    ) -> None:
+        runtime, ears = stage.runtime(), Ears()
+        await runtime.open(ears)
+        await runtime.start(RuntimeContract.spec(stage, container()))
+        busy = running_pid(stage)
+        await runtime.close()
+        assert _alive(busy)
+        assert _alive(stage.supervisor())
+        again = stage.runtime()
+        await again.open(ears)
+        await stage.end(container(), 0)
+        await ears.next()
+        idle = stage.supervisor()
+        await again.close()
+        await aeventually(lambda: not _alive(idle), within_s=5)
 
     async def test_a_supervisor_killed_while_no_agent_was_there_is_noticed(self, stage: ProcessStage) -> None:
         runtime = stage.runtime()
