@@ -216,8 +216,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _left_behind(folder: Path) -> list[str]:
-    """Return the command lines of processes that still name ``folder``, without this one."""
+async def _left_behind(folder: Path) -> list[str]:
+    """Return the command lines of processes that name ``folder`` and do not end within a few seconds."""
+    for _ in range(50):
+        found = _processes_of(folder)
+        if not found:
+            break
+        await asyncio.sleep(0.1)
+    return found
+
+
+def _processes_of(folder: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
         line = " ".join(process.info["cmdline"] or ())
@@ -264,7 +273,7 @@ async def _run(*, keep: bool, console: Console) -> int:
                 console.print(f"[dim]── {daemon.name}: end of its log ──\n{daemon.tail(15)}[/]", markup=True)
         finally:
             await demo.stop()
-        left = _left_behind(folder)
+        left = await _left_behind(folder)
         for line in left:
             console.print(f"[red]left behind:[/] {line}")
         return 1 if failure or left else 0
