@@ -12,6 +12,7 @@ field   value
 3       received on all but the loopback interface, bytes/s
 4       sent on all but the loopback interface, bytes/s
 5       pods bound to the node
+6       smoothed round-trip time as this end measures it, µs
 ======  =====================================================
 """
 
@@ -27,6 +28,8 @@ FULL_EVERY = 30
 _SHARES = 3
 _SHARE_STEP = 10  # thousandths: what moves less than a hundredth of the machine is noise
 _RATE_STEP = 0.125  # of the last value
+_RTT_FIELD = 6
+_RTT_STEP = 0.25
 
 
 class HeartbeatError(ValueError):
@@ -44,6 +47,8 @@ class Load:
         rx_bytes_s: Received, bytes per second.
         tx_bytes_s: Sent, bytes per second.
         pods: Pods bound to it.
+        rtt_us: Smoothed round-trip time of the link, microseconds; 0 until measured. The edge sends the pings, so
+            the cloud learns it from here.
     """
 
     cpu: int = 0
@@ -52,6 +57,7 @@ class Load:
     rx_bytes_s: int = 0
     tx_bytes_s: int = 0
     pods: int = 0
+    rtt_us: int = 0
 
 
 class HeartbeatEncoder:
@@ -111,4 +117,4 @@ class HeartbeatDecoder:
 def _moved(index: int, new: int, old: int) -> bool:
     if index < _SHARES:
         return abs(new - old) >= _SHARE_STEP
-    return abs(new - old) > _RATE_STEP * old
+    return abs(new - old) > (_RTT_STEP if index == _RTT_FIELD else _RATE_STEP) * old

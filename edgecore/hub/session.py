@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import structlog
@@ -309,6 +309,7 @@ class Session:
         assert self._welcome is not None
         encoder = HeartbeatEncoder()
         while True:
-            self._link.send_volatile(encoder.encode(self._load()), self._now())
+            load = replace(self._load(), rtt_us=round((self._link.rtt_s or 0.0) * 1e6))
+            self._link.send_volatile(encoder.encode(load), self._now())
             self._wake_write.set()
             await asyncio.sleep(self._welcome.heartbeat_s)

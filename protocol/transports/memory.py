@@ -15,6 +15,9 @@ from random import Random
 from protocol.errors import ConnectionClosed
 from protocol.frames import MAX_FRAME_BYTES, CloseCode
 
+CLOCK_STEP_S = 1e-6
+"""Virtual time moves in steps of this: what is nearer than one is now, or the clock would never get there."""
+
 QUEUE_FRAMES = 64
 """Frames that may be under way in one direction; a sender waits for room (back-pressure)."""
 
@@ -77,7 +80,7 @@ class _Pipe:
             wait_s: float | None = None
             if self._frames:
                 wait_s = self._frames[0][0] - asyncio.get_running_loop().time()
-                if wait_s <= 0:
+                if wait_s < CLOCK_STEP_S:
                     self._room.set()
                     return self._frames.popleft()[1]
             elif self.closed is not None:

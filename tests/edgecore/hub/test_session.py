@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -94,8 +95,19 @@ async def test_heartbeats_tell_the_load_at_the_rate_the_cloud_asked_for() -> Non
         for _ in range(3):
             decoder.decode((await cloud.wait_for(VolatileReceived)).body)
             arrivals.append(loop.time())
-    assert decoder.load == BUSY
+    assert replace(decoder.load, rtt_us=0) == BUSY
     assert [round(b - a) for a, b in pairwise(arrivals)] == [7, 7]
+
+
+async def test_the_cloud_learns_the_round_trip_time() -> None:
+    edge, cloud = Edge(), PlayedCloud()
+    cloud.connection.faults.delay_s = (0.05, 0.05)
+    async with session(edge, cloud):
+        await cloud.accept()
+        decoder = HeartbeatDecoder()
+        for _ in range(3):
+            decoder.decode((await cloud.wait_for(VolatileReceived)).body)
+    assert decoder.load.rtt_us == pytest.approx(50_000, rel=0.05)
 
 
 async def test_an_inventory_is_sent_when_the_cloud_asks_and_the_difference_completes_the_slice() -> None:
