@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -63,6 +64,16 @@ class Daemon:
         log.info("settings reloaded", changed=sorted(changed & RELOADABLE), need_restart=sorted(changed - RELOADABLE))
 
 
+def _tune_interpreter() -> None:
+    """Fit the interpreter to a process that is one busy event loop beside one thread that commits.
+
+    The loop would hold the lock for 5 ms while the writer thread waits to tell it of a commit: 0.5 ms instead.
+    The cycle collector walks every cached object each few hundred allocations: rarely is enough, for cycles are few.
+    """
+    sys.setswitchinterval(0.0005)
+    gc.set_threshold(50_000, 20, 100)
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """Return uvloop's loop, or asyncio's own where uvloop has no build."""
     try:
@@ -82,6 +93,7 @@ def main() -> int:
     content = json.loads(handed)
     settings = Settings(**content["settings"])
     configure_logs(level=settings.log_level, form=settings.log_format)
+    _tune_interpreter()
     daemon = Daemon(settings, content["flags"], content["file"])
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
