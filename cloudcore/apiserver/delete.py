@@ -17,7 +17,7 @@ from cloudcore.apiserver.get import stored
 from cloudcore.apiserver.list import ListOptions, list_objects, parse_version
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.client import Propagation
-from cloudcore.errors import BadRequest, Conflict, NotFound
+from cloudcore.errors import BadRequest, Cause, Conflict, NotFound
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body, Revision, Uid
 from protocol.objects.times import parse_timestamp, timestamp
@@ -185,25 +185,37 @@ async def _write(registry: Registry, target: Target, record: Record, body: Body,
 
 
 def read_options(body: Body) -> DeleteOptions:
-    """Read a ``DeleteOptions`` body.
+    """Read a ``DeleteOptions`` body; ``dryRun`` is the caller's.
 
     Raises:
-        BadRequest: A field has the wrong type or value.
+        BadRequest: A field has a value it cannot have.
     """
+    grace_s = body.get("gracePeriodSeconds")
+    if grace_s is not None and (isinstance(grace_s, bool) or not isinstance(grace_s, int)):
+        raise bad_option("gracePeriodSeconds", grace_s)
     conditions = body.get("preconditions") or {}
     if not isinstance(conditions, dict):
-        raise BadRequest("DeleteOptions: preconditions must be an object")
-    grace_s, propagation = body.get("gracePeriodSeconds"), body.get("propagationPolicy")
-    if propagation is None and "orphanDependents" in body:
-        propagation = "Orphan" if body["orphanDependents"] else "Background"
-    if grace_s is not None and (not isinstance(grace_s, int) or isinstance(grace_s, bool)):
-        raise BadRequest("DeleteOptions: gracePeriodSeconds must be an integer")
-    if propagation not in {None, "Background", "Foreground", "Orphan"}:
-        raise BadRequest(f"DeleteOptions: propagationPolicy: Unsupported value: {propagation!r}")
-    uid, version = conditions.get("uid"), str(conditions.get("resourceVersion") or "")
+        raise bad_option("preconditions", conditions)
+    uid, version = conditions.get("uid"), conditions.get("resourceVersion")
     return DeleteOptions(
-        uid=Uid(uid) if uid else None,
-        revision=parse_version(version) or None,
+        uid=Uid(str(uid)) if uid else None,
+        revision=parse_version(str(version)) or None if version else None,
         grace_s=grace_s,
-        propagation=propagation,
+        propagation=_propagation(body),
     )
+
+
+def _propagation(options: Body) -> Propagation | None:
+    policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
+    if policy is None:
+        return None if orphan is None else "Orphan" if orphan else "Background"
+    for known in _POLICY_FINALIZERS:
+        if policy == known:
+            return known
+    raise bad_option("propagationPolicy", policy)
+
+
+def bad_option(field: str, value: object) -> BadRequest:
+    """Return the error of a ``DeleteOptions`` field that has a value it cannot have."""
+    message = f"Invalid value: {value!r}"
+    return BadRequest(f"DeleteOptions: {field}: {message}", causes=[Cause("FieldValueInvalid", message, field)])

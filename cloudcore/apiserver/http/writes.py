@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast, get_args
+from typing import cast
 
 from aiohttp import web
 
 from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.create import create
-from cloudcore.apiserver.delete import DeleteOptions, Deletion, delete, delete_collection
+from cloudcore.apiserver.delete import Deletion, bad_option, delete, delete_collection, read_options
 from cloudcore.apiserver.http.bodies import decode, decode_object, read_body
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.listing import send_list
@@ -17,15 +17,13 @@ from cloudcore.apiserver.http.negotiation import JSON, patch_type
 from cloudcore.apiserver.http.reads import list_options
 from cloudcore.apiserver.http.responses import respond, respond_object
 from cloudcore.apiserver.http.status import success
-from cloudcore.apiserver.list import Page, parse_version
+from cloudcore.apiserver.list import Page
 from cloudcore.apiserver.patch import patch
 from cloudcore.apiserver.update import update
-from cloudcore.client import PatchType, Propagation
-from cloudcore.errors import BadRequest, Cause, UnsupportedMediaType
+from cloudcore.client import PatchType
+from cloudcore.errors import UnsupportedMediaType
 from cloudcore.store.base import Record
-from protocol.objects.keys import Body, Uid
-
-_PROPAGATIONS: tuple[Propagation, ...] = get_args(Propagation)
+from protocol.objects.keys import Body
 
 
 def _written(call: Call, record: Record, status: int = 200) -> web.Response:
@@ -58,7 +56,7 @@ async def handle_patch(call: Call) -> web.StreamResponse:
 async def handle_delete(call: Call) -> web.StreamResponse:
     """Delete an object, or begin to."""
     options = await _delete_options(call)
-    deletion = await delete(call.registry, call.target, _deletion_context(call, options), _parsed(options))
+    deletion = await delete(call.registry, call.target, _deletion_context(call, options), read_options(options))
     if not deletion.removed:
         return _written(call, deletion.record)
     return respond_object(call.request, success(_details(call, deletion)), warnings=call.context.warnings)
@@ -69,7 +67,7 @@ async def handle_delete_collection(call: Call) -> web.StreamResponse:
     options = await _delete_options(call)
     selected = list_options(call.query)
     context = _deletion_context(call, options)
-    deletions = await delete_collection(call.registry, call.target, context, _parsed(options), selected)
+    deletions = await delete_collection(call.registry, call.target, context, read_options(options), selected)
     page = Page([deletion.record for deletion in deletions], call.registry.store.revision)
     return await send_list(call.request, page, call.renderer, call.representation)
 
@@ -100,41 +98,5 @@ def _deletion_context(call: Call, options: Body) -> Context:
     """Return the context, with the dry run that a deletion's body may ask for."""
     dry_run = options.get("dryRun") or []
     if dry_run not in ([], ["All"]):
-        raise _bad_option("dryRun", dry_run)
+        raise bad_option("dryRun", dry_run)
     return replace(call.context, dry_run=call.context.dry_run or bool(dry_run))
-
-
-def _parsed(options: Body) -> DeleteOptions:
-    """Check ``DeleteOptions`` and return them as the verb takes them.
-
-    Raises:
-        BadRequest: A field has a value it cannot have.
-    """
-    grace_s = options.get("gracePeriodSeconds")
-    if grace_s is not None and (isinstance(grace_s, bool) or not isinstance(grace_s, int)):
-        raise _bad_option("gracePeriodSeconds", grace_s)
-    conditions = options.get("preconditions") or {}
-    if not isinstance(conditions, dict):
-        raise _bad_option("preconditions", conditions)
-    uid, version = conditions.get("uid"), conditions.get("resourceVersion")
-    return DeleteOptions(
-        uid=Uid(str(uid)) if uid else None,
-        revision=parse_version(str(version)) if version else None,
-        grace_s=grace_s,
-        propagation=_propagation(options),
-    )
-
-
-def _propagation(options: Body) -> Propagation | None:
-    policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
-    if policy is None:
-        return None if orphan is None else "Orphan" if orphan else "Background"
-    for known in _PROPAGATIONS:
-        if policy == known:
-            return known
-    raise _bad_option("propagationPolicy", policy)
-
-
-def _bad_option(field: str, value: object) -> BadRequest:
-    message = f"Invalid value: {value!r}"
-    return BadRequest(f"DeleteOptions: {field}: {message}", causes=[Cause("FieldValueInvalid", message, field)])
