@@ -18,6 +18,7 @@ import uvloop
 
 from benchmarks.children import answer, raise_file_limit
 from benchmarks.world import config_map
+from cloudcore.__main__ import tune_interpreter
 from cloudcore.app import CloudCore, run_daemon
 from cloudcore.config import Settings
 from cloudcore.store.base import ChangeType, encode
@@ -145,4 +146,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     raise_file_limit()
+    tune_interpreter()
     uvloop.run(main(parser.parse_args().folder))

@@ -168,6 +168,24 @@ def _merge(present: Sequence[Body], wanted: Sequence[tuple[str, str]], at: str) 
     return [*kept, *new]
 
 
+def _keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
+    """Return the node's key where something changed that decides about its conditions or taints.
+
+    Most of a fleet's writes are statuses that say again what is known; none of them is worth a reconcile.
+    """
+    if old is not None and new is not None and _concern(old) == _concern(new):
+        return ()
+    return own_keys(NODES)(old, new)
+
+
+def _concern(node: Body) -> tuple[object, ...]:
+    spec = node.get("spec") or {}
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    kept = (node["metadata"].get("annotations") or {}).get(REPORTED)
+    judged = [(each.get("type"), each.get("status")) for each in conditions]
+    return node["metadata"].get("uid"), spec.get("taints"), spec.get("unschedulable"), kept, judged
+
+
 class NodeLifecycleController:
     """Reconciles nodes; keys are theirs.
 
@@ -193,7 +211,7 @@ class NodeLifecycleController:
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow nodes, and leases of nodes that were given up."""
-        return (Watching(NODES, own_keys(NODES)), Watching(LEASES, self._keys_of_lease))
+        return (Watching(NODES, _keys_of_node), Watching(LEASES, self._keys_of_lease))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Judge the node, write what changed, and say when to look again."""
