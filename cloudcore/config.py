@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -84,6 +84,15 @@ class Settings(BaseSettings):
             raise ValueError("an IP address of this machine is needed, such as 0.0.0.0 or 127.0.0.1") from None
         return value
 
+    @model_validator(mode="after")
+    def _grace_above_heartbeat(self) -> Self:
+        if self.node_grace_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"node_grace_s ({self.node_grace_s:g}) must be at least twice heartbeat_s ({self.heartbeat_s:g}), "
+                "or healthy nodes are taken for lost"
+            )
+        return self
+
     @property
     def explicit_ports(self) -> frozenset[str]:
         """The ports somebody asked for: a port in use is then an error, never replaced by another."""
@@ -139,7 +148,9 @@ def _one_line(error: ValidationError) -> str:
         return f"--{name.replace('_', '-')} is needed"
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r}; `cloudcore run --help` lists them"
-    return f"setting {name}: {first['msg']} (got {first['input']!r})"
+    if first["loc"]:
+        return f"setting {name}: {first['msg']} (got {first['input']!r})"
+    return str(first["msg"]).removeprefix("Value error, ")
 
 
 def default_names(listen: str) -> list[str]:

@@ -46,7 +46,7 @@ class Demo:
 
     def __init__(self, folder: Path, console: Console) -> None:
         self.console = console
-        self.cloud = Cloud(folder / "cloud", "--node-grace-s=10")
+        self.cloud = Cloud(folder / "cloud", "--heartbeat-s=2", "--node-grace-s=8")
         self.edges = {name: Edge(folder / name, name) for name in (HERE, ELSEWHERE)}
         self.shown: list[Shown] = []
         self.port = 0

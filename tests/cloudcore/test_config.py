@@ -39,6 +39,7 @@ def test_names_are_never_empty() -> None:
         ({}, "--data-dir is needed"),
         ({"data_dir": ".", "api_port": 70000}, "setting api_port: .*less than or equal to 65535"),
         ({"data_dir": ".", "listen": "everywhere"}, "setting listen: .*IP address"),
+        ({"data_dir": ".", "node_grace_s": 15}, r"node_grace_s \(15\) must be at least twice heartbeat_s \(10\)"),
         ({"data_dir": ".", "log_level": "loud"}, "setting log_level: .*'debug', 'info'"),
     ],
 )
