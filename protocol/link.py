@@ -169,6 +169,22 @@ class Link:
         """How many received items this side's owner has not settled."""
         return self._receiver.unsettled_items
 
+    @property
+    def quiet(self) -> bool:
+        """Whether ``data_to_send`` has nothing to return and ``next_timer`` has not become earlier.
+
+        A driver that asks after ``receive`` need not wake whatever writes for each ack that comes in.
+        """
+        return (
+            self.state is State.OPEN
+            and not self._out
+            and not self._receiver.ack_due
+            and not self._receiver.nack_due
+            and self._sender.idle
+            and self.outbox.next_wake() is None
+            and self._generation == self.outbox.generation
+        )
+
     def depth(self, lane: Lane) -> int:
         """Return how many items wait in ``lane``."""
         return self.outbox.depth(lane)
@@ -362,8 +378,9 @@ class Link:
             self._emit(FrameType.NACK, payloads.encode_number(self._receiver.received))
         if self._receiver.ack_due:
             self._emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack()))
-        for kind, payload in self._sender.payloads(now):
-            self._emit(kind, payload)
+        if not self._sender.idle:
+            for kind, payload in self._sender.payloads(now):
+                self._emit(kind, payload)
 
     def _emit(self, kind: FrameType, payload: bytes) -> None:
         settings = self.settings

@@ -104,6 +104,13 @@ class Sender:
         chunks[-1].last = True
         self._chunks = deque(chunks)
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to send, whatever the time: most calls of a driver find it so."""
+        return not (
+            self._outbox.queued_items or self._chunks or self._resend_from is not None or self._more_at is not None
+        )
+
     def payloads(self, now: float) -> Iterator[Payload]:
         """Yield what may go out now, up to about ``burst_bytes``."""
         budget = self._settings.burst_bytes

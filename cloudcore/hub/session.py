@@ -216,10 +216,11 @@ class Session:
         await self._connection.close(CloseCode.GOING_AWAY if code == CloseCode.ABNORMAL else code, reason)
 
     def _after_link(self) -> None:
-        """Hand on the link's events and wake the writer; called whenever the link was given something."""
+        """Hand on the link's events and wake the writer if need be; called whenever the link was given something."""
         while (event := self.link.next_event()) is not None:
             self._handle(event)
-        self._wake.set()
+        if not self.link.quiet:
+            self._wake.set()
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Received | HelloReceived | InventoryReceived):
