@@ -25,7 +25,7 @@ from cloudcore.store.base import ChangeType, encode
 from protocol.logs import configure_logs
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import ObjectKey, Uid
-from protocol.objects.projections import NODES
+from protocol.objects.resources import NODES
 
 POLL_S = 0.002
 

@@ -16,10 +16,10 @@ from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.security.ca import CertificateAuthority
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID, NODE_GROUP, RUNTIMES, USER_PREFIX
 from cloudcore.sockets import DATABASE
 from cloudcore.store.sqlite import SqliteStore
 from protocol.objects.keys import Body
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, NODE_USER_PREFIX, NODES_GROUP, RUNTIMES
 
 DISTINCT = 2_000
 """ConfigMaps that the first node's second pod names: what one node can take of distinct objects."""
@@ -113,7 +113,7 @@ async def make_world(folder: Path, nodes: int, *, own_objects: int = 0, plain: b
 
 def _node(authority: CertificateAuthority, folder: Path, number: int) -> Body:
     name = node_name(number)
-    credential = authority.issue_client(USER_PREFIX + name, NODE_GROUP, time.time())
+    credential = authority.issue_client(NODE_USER_PREFIX + name, NODES_GROUP, time.time())
     path = certificate_path(folder, number)
     path.write_bytes(credential.certificate_pem + credential.key_pem)
     der = ssl.PEM_cert_to_DER_cert(credential.certificate_pem.decode("ascii"))

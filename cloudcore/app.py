@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -45,11 +45,9 @@ from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
 from protocol.objects.keys import ObjectKey
-from protocol.objects.projections import NODES
+from protocol.objects.resources import NODE_LINKS, NODES
 
 log = structlog.get_logger(__name__)
-
-NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
 
 
 class CloudCore:

@@ -20,6 +20,7 @@ import typer
 from cloudcore import config
 from cloudcore.sockets import DATABASE, read_run_file
 from protocol.errors import AiokubeedgeError, UsageError
+from protocol.objects.resources import NODE_LINKS, NODES
 
 app = typer.Typer(
     name="cloudcore",
@@ -103,7 +104,7 @@ def nodes(
         raise UsageError(f"--output {output!r}: table or json")
 
     async def read(client: Any) -> tuple[list[Any], list[Any]]:
-        return await client.list("nodes"), await client.list("nodelinks.edge.aiokubeedge.io")
+        return await client.list(NODES), await client.list(NODE_LINKS)
 
     rows = node_rows(*_with_client(data_dir, read))
     if output == "json":

@@ -18,6 +18,7 @@ from cloudcore.client import Client
 from cloudcore.clock import Clock
 from cloudcore.errors import ApiError, NotFound, StorageUnavailable, TooManyRequests
 from protocol.objects.keys import Body
+from protocol.objects.resources import EVENTS
 from protocol.objects.times import timestamp
 
 log = structlog.get_logger(__name__)
@@ -185,14 +186,14 @@ class EventRecorder:
         if series.stored_as:
             patch = {"count": series.count, "lastTimestamp": timestamp(series.last_s)}
             try:
-                await self._client.patch("events", namespace, series.stored_as, patch)
+                await self._client.patch(EVENTS, namespace, series.stored_as, patch)
             except NotFound:
                 series.stored_as = ""  # it has expired: begin a new series
                 series.count, series.first_s = 1, series.last_s
             else:
                 return
         body = self._body(subject, series, namespace)
-        await self._client.create("events", body)
+        await self._client.create(EVENTS, body)
         series.stored_as = body["metadata"]["name"]
 
     def _body(self, subject: Subject, series: Series, namespace: str) -> Body:

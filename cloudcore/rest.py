@@ -19,6 +19,7 @@ from cloudcore.client import Patch, PatchType, Propagation
 from cloudcore.errors import ApiError, Cause
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import Body, Revision, Uid
+from protocol.objects.resources import PODS
 
 GROUP_VERSIONS: Final[Mapping[str, str]] = {
     "": "api/v1",
@@ -137,7 +138,7 @@ class RestClient:
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "target": {"kind": "Node", "name": node},
         }
-        await self._call("POST", _path("pods", namespace, name, "binding"), binding)
+        await self._call("POST", _path(PODS, namespace, name, "binding"), binding)
 
     async def _call(
         self,

@@ -22,6 +22,7 @@ from edgecore.node.status import Allotment
 from edgecore.pods.driver import PodsDriver, PodsSettings
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.storage import PodStorage
+from protocol.objects.resources import PODS
 from protocol.settings import LinkSettings
 
 
@@ -104,7 +105,7 @@ class Agent:
             wall_clock=options.wall_clock,
             settings=options.reporter,
             before=store.last_node_status(),
-            pods=lambda: store.count_of("pods"),
+            pods=lambda: store.count_of(PODS),
         )
         self._hub = HubClient(
             dial,

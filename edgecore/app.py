@@ -33,6 +33,7 @@ from edgecore.pods.volumes import DiskStorage
 from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
 from protocol.errors import UsageError
 from protocol.logs import configure_logs
+from protocol.objects.resources import PODS
 
 log = structlog.get_logger("edgecore")
 
@@ -53,7 +54,7 @@ async def run_agent(handover: Handover) -> None:
             async with asyncio.TaskGroup() as tasks:
                 reloads = _Reloads(handover, tasks)
                 _answer_signals(agent, settings, reloads)
-                log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of("pods"))
+                log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of(PODS))
                 await agent.run()
         finally:
             await store.close()

@@ -27,6 +27,7 @@ from edgecore.node.facts import architecture, operating_system
 from edgecore.node.identity import DataFolder, Identity, save_identity, write_private
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import NodeName
+from protocol.objects.wellknown import ARCH, NODE_USER_PREFIX, NODES_GROUP, OS
 
 TIMEOUT_S: Final = 10.0
 ANSWER_LIMIT_BYTES: Final = 1 << 20
@@ -160,12 +161,12 @@ def _own_instance(folder: DataFolder) -> str:
 def _body(request: Request, key: ec.EllipticCurvePrivateKey, instance: str) -> bytes:
     subject = x509.Name(
         [
-            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{request.node}"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+            x509.NameAttribute(NameOID.COMMON_NAME, NODE_USER_PREFIX + request.node),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, NODES_GROUP),
         ]
     )
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    defaults = {"kubernetes.io/os": operating_system(), "kubernetes.io/arch": architecture()}
+    defaults = {OS: operating_system(), ARCH: architecture()}
     return json.dumps(
         {
             "token": request.token,

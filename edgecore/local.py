@@ -15,10 +15,10 @@ from edgecore.meta.engine import ReportRow, Snapshot
 from edgecore.meta.slice import decode
 from edgecore.meta.sqlite import read_only
 from edgecore.meta.store import decode_status
-from edgecore.meta.upstream import POD_STATUS
 from edgecore.node.identity import DataFolder, Identity, load_identity
 from protocol.errors import UsageError
 from protocol.objects.keys import Body
+from protocol.objects.resources import POD_STATUS, PODS
 from protocol.objects.times import parse_timestamp
 
 
@@ -99,7 +99,7 @@ def status_of(state: LocalState) -> dict[str, Any]:
         "inStepOnce": stored.facts.get("complete") == "yes",
         "epoch": int(stored.facts.get("epoch", "0")),
         "objects": len(stored.objects),
-        "pods": sum(row.key.resource == "pods" for row in stored.objects),
+        "pods": sum(row.key.resource == PODS for row in stored.objects),
         "owed": sum(row.owed for row in stored.reports) + len(stored.events),
     }
 
@@ -115,7 +115,7 @@ def pods_of(state: LocalState, now: float) -> list[dict[str, Any]]:
     rows = [
         _pod_row(decode(held.body), reports.get(held.key._replace(resource=POD_STATUS)), now)
         for held in state.stored.objects
-        if held.key.resource == "pods"
+        if held.key.resource == PODS
     ]
     return sorted(rows, key=lambda row: (row["namespace"], row["name"]))
 

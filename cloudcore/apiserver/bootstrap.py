@@ -8,8 +8,10 @@ from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.errors import AlreadyExists, NotFound
 from protocol.objects.keys import Body
+from protocol.objects.resources import NAMESPACES, PRIORITY_CLASSES, RUNTIME_CLASSES, SERVICE_ACCOUNTS
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
-_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
+_NAMESPACES: Final = ("default", "kube-system", "kube-public", NODE_LEASE_NAMESPACE)
 _SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -17,17 +19,17 @@ async def bootstrap(registry: Registry) -> None:
     """Create what is missing. Idempotent: called at each start, it leaves alone what is there."""
     client = LocalClient(registry, "system:bootstrap")
     for name in _NAMESPACES:
-        await _ensure(client, "namespaces", {"metadata": {"name": name}})
+        await _ensure(client, NAMESPACES, {"metadata": {"name": name}})
     for name in _NAMESPACES:
-        await _ensure(client, "serviceaccounts", {"metadata": {"name": "default", "namespace": name}})
-    await _ensure(client, "runtimeclasses.node.k8s.io", {"metadata": {"name": "process"}, "handler": "process"})
+        await _ensure(client, SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
+    await _ensure(client, RUNTIME_CLASSES, {"metadata": {"name": "process"}, "handler": "process"})
     for name, value in _SYSTEM_PRIORITIES.items():
         body = {
             "metadata": {"name": name},
             "value": value,
             "description": f"Used for {name.removeprefix('system-').replace('-', ' ')} pods of the system.",
         }
-        await _ensure(client, "priorityclasses.scheduling.k8s.io", body)
+        await _ensure(client, PRIORITY_CLASSES, body)
 
 
 async def _ensure(client: LocalClient, resource: str, body: Body) -> None:

@@ -20,6 +20,7 @@ from cloudcore.client import Propagation
 from cloudcore.errors import BadRequest, Cause, Conflict, NotFound
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body, Revision, Uid
+from protocol.objects.resources import NAMESPACES
 from protocol.objects.times import parse_timestamp, timestamp
 
 ORPHAN = "orphan"
@@ -133,7 +134,7 @@ def _hold(registry: Registry, target: Target, body: Body, options: DeleteOptions
         _set_policy(metadata, options.propagation)
     grace_s = _grace_s(body, options) if target.kind.graceful else 0
     _mark(registry, metadata, grace_s)
-    if target.kind.resource == "namespaces":
+    if target.kind.resource == NAMESPACES:
         body["status"] = {**(body.get("status") or {}), "phase": "Terminating"}
     held_s: int = metadata["deletionGracePeriodSeconds"]
     return bool(held_s or metadata.get("finalizers") or namespace_finalizers(body))

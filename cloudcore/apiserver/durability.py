@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cloudcore.apiserver.kinds.kind import Kind
-
-NODE_LEASE_NAMESPACE = "kube-node-lease"
+from protocol.objects.resources import LEASES
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 
 def is_volatile(kind: Kind, namespace: str) -> bool:
     """Tell whether writes of ``kind`` in ``namespace`` are not flushed one by one."""
-    return namespace == NODE_LEASE_NAMESPACE and kind.resource == "leases.coordination.k8s.io"
+    return namespace == NODE_LEASE_NAMESPACE and kind.resource == LEASES

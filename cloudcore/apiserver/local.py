@@ -15,6 +15,7 @@ from cloudcore.apiserver.subresources.binding import bind
 from cloudcore.apiserver.update import update
 from cloudcore.client import Patch, PatchType, Propagation
 from protocol.objects.keys import Body, Revision, Uid
+from protocol.objects.resources import PODS
 
 
 class LocalClient:
@@ -86,7 +87,7 @@ class LocalClient:
 
     async def bind(self, namespace: str, name: str, node: str, *, uid: Uid) -> None:
         """Bind a pod to a node. See :meth:`cloudcore.client.Client.bind`."""
-        await bind(self._registry, self._target("pods", namespace, name), node, self._context, uid=uid)
+        await bind(self._registry, self._target(PODS, namespace, name), node, self._context, uid=uid)
 
     def _target(self, resource: str, namespace: str, name: str = "", subresource: str = "") -> Target:
         return Target(self._registry.kinds.of(resource), namespace, name, subresource)

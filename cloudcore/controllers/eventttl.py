@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, Watching, own_keys
 from cloudcore.errors import Conflict, NotFound
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
+from protocol.objects.resources import EVENTS
 from protocol.objects.times import parse_timestamp
 
-RESOURCE = "events"
 TTL_S = 3600.0
 
 
@@ -41,11 +41,11 @@ class EventExpiryController:
     def __init__(self, context: Context, ttl_s: float = TTL_S) -> None:
         self._context = context
         self._ttl_s = ttl_s
-        self._events = context.informers.for_resource(RESOURCE)
+        self._events = context.informers.for_resource(EVENTS)
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow events."""
-        return (Watching(RESOURCE, own_keys(RESOURCE)),)
+        return (Watching(EVENTS, own_keys(EVENTS)),)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Delete the event if it has expired and was not seen again meanwhile."""
@@ -59,7 +59,7 @@ class EventExpiryController:
         revision = Revision(int(metadata["resourceVersion"]))
         try:
             await self._context.client.delete(
-                RESOURCE, key.namespace, key.name, uid=Uid(metadata["uid"]), revision=revision
+                EVENTS, key.namespace, key.name, uid=Uid(metadata["uid"]), revision=revision
             )
         except (NotFound, Conflict):
             return DONE

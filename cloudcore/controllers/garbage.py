@@ -18,10 +18,11 @@ from cloudcore.controllers.runtime import DONE, Context, Result, Watching
 from cloudcore.errors import NotFound
 from cloudcore.informers.indexes import BY_OWNER, owner_uids
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid, key_of
+from protocol.objects.resources import EVENTS
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-IGNORED = frozenset({"events"})
+IGNORED = frozenset({EVENTS})
 """Kinds that neither own nor are owned, and are too many to follow."""
 
 

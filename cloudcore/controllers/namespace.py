@@ -17,9 +17,9 @@ from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, W
 from cloudcore.errors import ApiError, Conflict, NotFound
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body, ObjectKey, Uid
+from protocol.objects.resources import NAMESPACES, PODS
 from protocol.objects.times import timestamp
 
-RESOURCE = "namespaces"
 FINALIZER = "kubernetes"
 NEXT_ROUND_S = 0.1
 """How long after a round of deletions the next one begins."""
@@ -48,7 +48,7 @@ class Plan:
 def plan(content: Mapping[str, Sequence[Body]]) -> Plan:
     """Decide from all that the namespace contains, by resource."""
     present = {resource: bodies for resource, bodies in content.items() if bodies}
-    now = {"pods": present["pods"]} if "pods" in present else present
+    now = {PODS: present[PODS]} if PODS in present else present
     delete = {resource: [body for body in bodies if not is_deleting(body)] for resource, bodies in now.items()}
     return Plan({resource: bodies for resource, bodies in delete.items() if bodies}, finalize=not present)
 
@@ -98,11 +98,11 @@ class NamespaceController:
         self._client = context.client
         self._clock = context.clock
         self._kinds = kinds
-        self._namespaces = context.informers.for_resource(RESOURCE)
+        self._namespaces = context.informers.for_resource(NAMESPACES)
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow namespaces, and pods that leave one that is going."""
-        return (Watching(RESOURCE, own_keys(RESOURCE)), Watching("pods", self._keys_of_pod))
+        return (Watching(NAMESPACES, own_keys(NAMESPACES)), Watching(PODS, self._keys_of_pod))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Delete what may go now, report what is left, and finalize when nothing is."""
@@ -141,7 +141,7 @@ class NamespaceController:
         left = [entry for entry in namespace["spec"].get("finalizers") or () if entry != FINALIZER]
         body = {**namespace, "spec": {**namespace["spec"], "finalizers": left}}
         try:
-            await self._client.update(RESOURCE, body, subresource="finalize")
+            await self._client.update(NAMESPACES, body, subresource="finalize")
         except NotFound:
             return
 
@@ -153,13 +153,15 @@ class NamespaceController:
         if new == before:
             return
         try:
-            await self._client.patch(RESOURCE, "", namespace["metadata"]["name"], {"status": new}, subresource="status")
+            await self._client.patch(
+                NAMESPACES, "", namespace["metadata"]["name"], {"status": new}, subresource="status"
+            )
         except NotFound:
             return
 
     def _keys_of_pod(self, _old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
         if new is not None or _old is None:
             return ()
-        key = ObjectKey(RESOURCE, "", _old["metadata"]["namespace"])
+        key = ObjectKey(NAMESPACES, "", _old["metadata"]["namespace"])
         namespace = self._namespaces.get(key)
         return (key,) if namespace is not None and is_deleting(namespace) else ()

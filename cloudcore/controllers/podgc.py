@@ -11,9 +11,8 @@ from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, W
 from cloudcore.errors import Conflict, NotFound
 from cloudcore.informers.indexes import BY_NODE, controller_uid, node_of_pod
 from protocol.objects.keys import Body, ObjectKey, Uid
+from protocol.objects.resources import NODES, PODS
 
-NODES = "nodes"
-PODS = "pods"
 QUARANTINE_S = 40.0
 """How long a node must be missing before its pods go."""
 TERMINATED = "terminated"

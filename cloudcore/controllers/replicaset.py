@@ -19,10 +19,10 @@ from cloudcore.errors import ApiError, NotFound
 from cloudcore.informers.indexes import BY_CONTROLLER, ORPHANS, controller_uid, orphan_namespace
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body, ObjectKey, Uid
+from protocol.objects.resources import PODS, REPLICA_SETS
 from protocol.objects.selectors import label_selector, matches
 from protocol.objects.times import timestamp
 
-RESOURCE = "replicasets.apps"
 REST_PER_POD_S = 100e-6
 """Rest after a reconcile, per pod: some ten times what it costs, so that one large ReplicaSet cannot eat the loop."""
 
@@ -122,15 +122,15 @@ class ReplicaSetController:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._client = context.client
-        self._replicasets = context.informers.for_resource(RESOURCE)
-        self._pods = context.informers.for_resource("pods")
+        self._replicasets = context.informers.for_resource(REPLICA_SETS)
+        self._pods = context.informers.for_resource(PODS)
         self._pods.add_index(BY_CONTROLLER, controller_uid)
         self._pods.add_index(ORPHANS, orphan_namespace)
         self._recorder = context.recorder.named("replicaset-controller")
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow ReplicaSets and their pods."""
-        return (Watching(RESOURCE, own_keys(RESOURCE)), Watching("pods", self._keys_of_pod))
+        return (Watching(REPLICA_SETS, own_keys(REPLICA_SETS)), Watching(PODS, self._keys_of_pod))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Create or delete pods, then write the status."""
@@ -156,7 +156,7 @@ class ReplicaSetController:
         owned = self._pods.list(index=BY_CONTROLLER, value=metadata["uid"])
         orphans = [pod for pod in self._pods.list(index=ORPHANS, value=metadata["namespace"]) if is_active(pod)]
         claims = plan_claims(replicaset, label_selector(replicaset["spec"]["selector"]), [*owned, *orphans])
-        return await apply_claims(self._client, "pods", replicaset, RESOURCE, claims)
+        return await apply_claims(self._client, PODS, replicaset, REPLICA_SETS, claims)
 
     async def _carry_out(self, replicaset: Body, decided: Plan) -> ApiError | None:
         if decided.create:
@@ -168,7 +168,7 @@ class ReplicaSetController:
 
     async def _create(self, replicaset: Body, pod: Body) -> None:
         try:
-            created = await self._client.create("pods", {**pod, "metadata": dict(pod["metadata"])})
+            created = await self._client.create(PODS, {**pod, "metadata": dict(pod["metadata"])})
         except ApiError as error:
             if not is_namespace_going(error):
                 self._recorder.event(replicaset, "Warning", "FailedCreate", f"Error creating: {error.message}")
@@ -180,7 +180,7 @@ class ReplicaSetController:
     async def _delete(self, replicaset: Body, pod: Body) -> None:
         metadata = pod["metadata"]
         try:
-            await self._client.delete("pods", metadata["namespace"], metadata["name"], uid=Uid(metadata["uid"]))
+            await self._client.delete(PODS, metadata["namespace"], metadata["name"], uid=Uid(metadata["uid"]))
         except NotFound:
             return
         except ApiError as error:
@@ -193,7 +193,7 @@ class ReplicaSetController:
         if new == replicaset.get("status"):
             return
         try:
-            await self._client.update(RESOURCE, {**replicaset, "status": new}, subresource="status")
+            await self._client.update(REPLICA_SETS, {**replicaset, "status": new}, subresource="status")
         except NotFound:
             return
 
@@ -206,12 +206,12 @@ class ReplicaSetController:
             if reference is None:
                 yield from self._selecting(namespace, pod)
             elif reference["kind"] == "ReplicaSet":
-                yield ObjectKey(RESOURCE, namespace, reference["name"])
+                yield ObjectKey(REPLICA_SETS, namespace, reference["name"])
 
     def _selecting(self, namespace: str, pod: Body) -> Iterable[ObjectKey]:
         for replicaset in self._replicasets.list(index="namespace", value=namespace):
             if matches(label_selector(replicaset["spec"]["selector"]), _labels(pod)):
-                yield ObjectKey(RESOURCE, namespace, replicaset["metadata"]["name"])
+                yield ObjectKey(REPLICA_SETS, namespace, replicaset["metadata"]["name"])
 
 
 def _labels(body: Body) -> dict[str, str]:

@@ -9,9 +9,8 @@ from cloudcore.controllers.pods import is_deleting
 from cloudcore.controllers.runtime import DONE, Context, Result, Watching, own_keys
 from cloudcore.errors import AlreadyExists, Forbidden, NotFound
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import NAMESPACES, SERVICE_ACCOUNTS
 
-NAMESPACES = "namespaces"
-RESOURCE = "serviceaccounts"
 DEFAULT = "default"
 
 
@@ -32,19 +31,19 @@ class ServiceAccountController:
     def __init__(self, context: Context) -> None:
         self._client = context.client
         self._namespaces = context.informers.for_resource(NAMESPACES)
-        self._accounts = context.informers.for_resource(RESOURCE)
+        self._accounts = context.informers.for_resource(SERVICE_ACCOUNTS)
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow namespaces, and accounts that are deleted."""
-        return (Watching(NAMESPACES, own_keys(NAMESPACES)), Watching(RESOURCE, self._keys_of_account))
+        return (Watching(NAMESPACES, own_keys(NAMESPACES)), Watching(SERVICE_ACCOUNTS, self._keys_of_account))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Create the account where it lacks."""
-        account = plan(self._namespaces.get(key), self._accounts.get(ObjectKey(RESOURCE, key.name, DEFAULT)))
+        account = plan(self._namespaces.get(key), self._accounts.get(ObjectKey(SERVICE_ACCOUNTS, key.name, DEFAULT)))
         if account is None:
             return DONE
         try:
-            await self._client.create(RESOURCE, account)
+            await self._client.create(SERVICE_ACCOUNTS, account)
         except (AlreadyExists, NotFound):
             return DONE
         except Forbidden as error:

@@ -10,6 +10,7 @@ from cloudcore.errors import ApiError, Conflict, NotFound
 from cloudcore.hub.admittance import DUPLICATE_INSTANCE
 from protocol.objects.conditions import find_condition, set_condition
 from protocol.objects.keys import Body, NodeName
+from protocol.objects.resources import NODES
 from protocol.objects.times import timestamp
 
 log = structlog.get_logger(__name__)
@@ -30,13 +31,13 @@ async def mark_duplicate(client: Client, clock: Clock, node: NodeName, message: 
     }
     for _ in range(8):
         try:
-            body = await client.get("nodes", "", node)
+            body = await client.get(NODES, "", node)
             current = find_condition((body.get("status") or {}).get("conditions"), DUPLICATE_INSTANCE)
             if (current is None and not message) or (current is not None and current.get("status") == status):
                 return
             status_body = body.setdefault("status", {})
             status_body["conditions"] = set_condition(status_body.get("conditions"), wanted, at=timestamp(clock.wall()))
-            await client.update("nodes", body, subresource="status")
+            await client.update(NODES, body, subresource="status")
         except Conflict:
             continue
         except NotFound:

@@ -39,7 +39,8 @@ from protocol.frames import CloseCode
 from protocol.link import Link, Side
 from protocol.messages import Hello, InventoryEntry, Item, Resume, Verdict, Welcome
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
-from protocol.objects.projections import NODES, SLICE_RESOURCES
+from protocol.objects.projections import SLICE_RESOURCES
+from protocol.objects.resources import NODES
 from protocol.transports.base import Connection
 
 log = structlog.get_logger(__name__)

@@ -15,12 +15,12 @@ from cloudcore.client import Client
 from cloudcore.clock import Clock
 from cloudcore.errors import AlreadyExists, ApiError, NotFound
 from protocol.objects.keys import Body, NodeName, Uid
+from protocol.objects.resources import LEASES
 from protocol.objects.times import micro_timestamp
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 log = structlog.get_logger(__name__)
 
-LEASES: Final = "leases.coordination.k8s.io"
-NAMESPACE: Final = "kube-node-lease"
 SIDE_BY_SIDE: Final = 64
 
 
@@ -59,7 +59,7 @@ class Leases:
         patch = {"spec": {"renewTime": micro_timestamp(at)}}
         try:
             try:
-                await self._client.patch(LEASES, NAMESPACE, node, patch)
+                await self._client.patch(LEASES, NODE_LEASE_NAMESPACE, node, patch)
             except NotFound:
                 await self._client.create(LEASES, self._lease(node, uid, at))
         except AlreadyExists:
@@ -74,7 +74,7 @@ class Leases:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": node, "namespace": NAMESPACE, "ownerReferences": [owner]},
+            "metadata": {"name": node, "namespace": NODE_LEASE_NAMESPACE, "ownerReferences": [owner]},
             "spec": {
                 "holderIdentity": node,
                 "leaseDurationSeconds": self._duration_s,

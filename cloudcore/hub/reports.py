@@ -17,11 +17,7 @@ from cloudcore.store.base import Record
 from protocol.errors import AiokubeedgeError
 from protocol.messages import Item, Op
 from protocol.objects.keys import Body, NodeName, ObjectKey
-from protocol.objects.projections import NODES, PODS
-
-NODE_STATUS: Final = "nodes/status"
-POD_STATUS: Final = "pods/status"
-EVENTS: Final = "events"
+from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS
 
 MAX_REPORT_BYTES: Final = 512 * 1024
 _KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")

@@ -8,6 +8,7 @@ from cloudcore.hub.router import Router
 from protocol.digest import difference
 from protocol.messages import InventoryEntry, Item, Op
 from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
+from protocol.objects.resources import RESUME
 
 
 def catch_up(
@@ -42,7 +43,7 @@ def end_of_difference(node: NodeName, epoch: int) -> Item:
 
     It goes in the last lane, so it arrives behind them; the edge then knows that what it does not hold is not wanted.
     """
-    return Item(Op.COMMAND, ObjectKey("resume", "", node), Uid(""), Revision(0), b"", id=f"resume-{node}-{epoch}")
+    return Item(Op.COMMAND, ObjectKey(RESUME, "", node), Uid(""), Revision(0), b"", id=f"resume-{node}-{epoch}")
 
 
 def _is_held(router: Router, node: NodeName, entry: InventoryEntry) -> bool:

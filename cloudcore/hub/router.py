@@ -23,8 +23,9 @@ from cloudcore.store.base import Change, ChangeType, Record
 from protocol.digest import Digest
 from protocol.messages import NO_DIGEST, InventoryEntry, Item, Op
 from protocol.objects.keys import NodeName, ObjectKey, Revision
-from protocol.objects.projections import NAMESPACE_RESOURCES, NODES, PODS, SLICE_RESOURCES, projection
+from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES, projection
 from protocol.objects.references import pod_references
+from protocol.objects.resources import NODES, PODS
 
 ENCODED_LIMIT: Final = 512
 """Encoded projections kept for the next node that needs them, least recently used dropped first."""

@@ -33,7 +33,7 @@ from cloudcore.hub.router import Router
 from cloudcore.store.base import Record, Store
 from protocol.messages import APPLIED, LATER, Item, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey
-from protocol.objects.projections import NODES, PODS
+from protocol.objects.resources import EVENTS, NODES, PODS
 
 log = structlog.get_logger(__name__)
 
@@ -167,15 +167,20 @@ class Upstream:
         subject = reports.subject_of(event)
         if subject.resource == NODES:
             reports.check_node(node, subject)
-        elif self._router.record(subject) is None:
+        elif not self._is_about(subject, event):
             return APPLIED  # the pod is gone: nobody can look at its events any more
         elif self._router.node_of(subject) != node:
             raise Refused("Forbidden", f"{subject} is not bound to node {node}")
         try:
-            await self._client.create("events", event)
+            await self._client.create(EVENTS, event)
         except AlreadyExists:
             pass  # a repeat
         return APPLIED
+
+    def _is_about(self, subject: ObjectKey, event: Body) -> bool:
+        """Tell whether the pod under ``subject`` is the one that ``event`` means; by now its name may be another's."""
+        record = self._router.record(subject)
+        return record is not None and event["involvedObject"].get("uid") in (None, "", record.uid)
 
     def _reject(self, node: NodeName, item: Item, code: str, reason: str) -> Verdict:
         log.warning("report rejected", node=node, object=str(item.key), code=code, reason=reason)

@@ -17,6 +17,7 @@ from cloudcore.clock import Clock
 from cloudcore.errors import ApiError, InternalError
 from cloudcore.scheduler.podqueue import QueuedPod
 from protocol.objects.conditions import find_condition
+from protocol.objects.resources import PODS
 from protocol.objects.times import timestamp
 
 log = structlog.get_logger(__name__)
@@ -108,7 +109,7 @@ class Binder:
         patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
         try:
             await self._client.patch(
-                "pods", pod.key.namespace, pod.key.name, patch, kind="strategic", subresource="status"
+                PODS, pod.key.namespace, pod.key.name, patch, kind="strategic", subresource="status"
             )
         except ApiError as error:
             # The pod has gone, or it is told again at its next try.

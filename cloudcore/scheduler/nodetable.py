@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from cloudcore.scheduler.columns import Column, Mask, Rows
 from cloudcore.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, Amounts, known_amounts
-from cloudcore.security.identity import RUNTIMES
 from protocol.objects.keys import Body
 from protocol.objects.selectors import Requirement, Selector
+from protocol.objects.wellknown import RUNTIMES
 
 NAME_FIELD: Final = "metadata.name"
 _MAX_LABEL_COLUMNS: Final = 256

@@ -26,6 +26,7 @@ from cloudcore.scheduler.nodetable import NodeChange
 from cloudcore.scheduler.plugins import default_profile
 from cloudcore.scheduler.podqueue import PodQueue, QueuedPod
 from protocol.objects.keys import Body, Uid, key_of
+from protocol.objects.resources import NODES, PODS, RUNTIME_CLASSES
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +62,9 @@ class Scheduler:
         self._name = name
         self._recorder = recorder
         self._clock = clock
-        self._pods = informers.for_resource("pods")
-        self._nodes = informers.for_resource("nodes")
-        self._runtime_classes = informers.for_resource("runtimeclasses.node.k8s.io")
+        self._pods = informers.for_resource(PODS)
+        self._nodes = informers.for_resource(NODES)
+        self._runtime_classes = informers.for_resource(RUNTIME_CLASSES)
         self._cycle = Cycle(profile or default_profile(), rng)
         self._queue = PodQueue()
         self._binder = Binder(client, clock, self._bound)
@@ -167,7 +168,7 @@ class Scheduler:
     def _pod_changed(self, old: Body | None, new: Body | None) -> None:
         body = new or old
         assert body is not None, "an informer tells of something"
-        key = key_of("pods", body)
+        key = key_of(PODS, body)
         if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
             self._release(old)
         if new is not None and self._wants_node(new):

@@ -12,16 +12,9 @@ from cryptography.x509.oid import NameOID
 
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, NodeName
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, NODE_USER_PREFIX, NODES_GROUP
 
-NODE_GROUP: Final = "system:nodes"
-USER_PREFIX: Final = "system:node:"
-
-INSTANCE_ID: Final = "edge.aiokubeedge.io/instance-id"
-CERTIFICATE: Final = "edge.aiokubeedge.io/certificate"
-RUNTIMES: Final = "edge.aiokubeedge.io/runtimes"
-"""Comma-separated names of the runtimes that the node's agent offers, the default one first."""
-
-MAX_NODE_NAME: Final = 64 - len(USER_PREFIX)
+MAX_NODE_NAME: Final = 64 - len(NODE_USER_PREFIX)
 """An X.509 common name holds 64 characters."""
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 
@@ -103,10 +96,10 @@ def node_of_subject(subject: x509.Name) -> NodeName:
     names = [value for oid, value in attributes if oid == NameOID.COMMON_NAME.dotted_string]
     expected = sorted(
         [
-            (NameOID.ORGANIZATION_NAME.dotted_string, NODE_GROUP),
+            (NameOID.ORGANIZATION_NAME.dotted_string, NODES_GROUP),
             (NameOID.COMMON_NAME.dotted_string, names[0] if names else ""),
         ]
     )
-    if attributes != expected or not names[0].startswith(USER_PREFIX):
-        raise IdentityError(f"subject {subject.rfc4514_string()!r} is not CN={USER_PREFIX}<node>, O={NODE_GROUP}")
-    return check_node_name(names[0][len(USER_PREFIX) :])
+    if attributes != expected or not names[0].startswith(NODE_USER_PREFIX):
+        raise IdentityError(f"subject {subject.rfc4514_string()!r} is not CN={NODE_USER_PREFIX}<node>, O={NODES_GROUP}")
+    return check_node_name(names[0][len(NODE_USER_PREFIX) :])

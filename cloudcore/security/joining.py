@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives import hashes
 from cloudcore.client import Client
 from cloudcore.errors import AlreadyExists, NotFound
 from cloudcore.security.ca import CertificateAuthority
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID, RUNTIMES
 from cloudcore.security.nodelabels import node_labels
 from cloudcore.security.signer import key_fingerprint, load_csr, sign_node
 from cloudcore.security.tokens import verify
 from cloudcore.security.tokenstore import TokenStore
 from protocol.objects.keys import Body, NodeName
+from protocol.objects.resources import NODES
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, RUNTIMES
 
 log = structlog.get_logger(__name__)
 
@@ -88,11 +89,11 @@ class Joining:
     async def _take_node(self, node: NodeName, metadata: Body) -> None:
         while True:
             try:
-                await self._client.patch("nodes", "", node, {"metadata": metadata})
+                await self._client.patch(NODES, "", node, {"metadata": metadata})
             except NotFound:
                 body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, **metadata}, "spec": {}}
                 try:
-                    await self._client.create("nodes", body)
+                    await self._client.create(NODES, body)
                 except AlreadyExists:
                     continue
             return

@@ -8,15 +8,13 @@ from typing import Final
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import NodeName
 from protocol.objects.selectors import is_label_key, is_label_value
-
-HOSTNAME: Final = "kubernetes.io/hostname"
-ROLE: Final = "node-role.kubernetes.io/edge"
+from protocol.objects.wellknown import ARCH, EDGE_ROLE, HOSTNAME, OS
 
 ALLOWED: Final = frozenset(
     {
         HOSTNAME,
-        "kubernetes.io/os",
-        "kubernetes.io/arch",
+        OS,
+        ARCH,
         "node.kubernetes.io/instance-type",
         "topology.kubernetes.io/region",
         "topology.kubernetes.io/zone",
@@ -41,7 +39,7 @@ def node_labels(node: NodeName, claimed: Mapping[str, str]) -> dict[str, str]:
         _check(key, value)
     if claimed.get(HOSTNAME, node) != node:
         raise LabelRefused(f"label {HOSTNAME} must be the node's name, {node}")
-    return {**claimed, HOSTNAME: node, ROLE: ""}
+    return {**claimed, HOSTNAME: node, EDGE_ROLE: ""}
 
 
 def _check(key: str, value: str) -> None:

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloudcore.security.ca import CertificateAuthority, subject_of
-from cloudcore.security.identity import NODE_GROUP, USER_PREFIX, IdentityError, node_of_subject
+from cloudcore.security.identity import IdentityError, node_of_subject
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import NodeName
+from protocol.objects.wellknown import NODE_USER_PREFIX, NODES_GROUP
 
 
 class CsrRefused(AiokubeedgeError):
@@ -58,4 +59,4 @@ def sign_node(ca: CertificateAuthority, csr: x509.CertificateSigningRequest, nod
     key = csr.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise CsrRefused("the certificate request's key is not ECDSA P-256")
-    return ca.sign_client(subject_of(USER_PREFIX + node, NODE_GROUP), key, now)
+    return ca.sign_client(subject_of(NODE_USER_PREFIX + node, NODES_GROUP), key, now)

@@ -19,6 +19,7 @@ from cloudcore.security.ca import CertificateAuthority
 from cloudcore.security.identity import check_node_name
 from cloudcore.security.tokens import Claims, Redemption, TokenError, judge, mint
 from protocol.objects.keys import Body, NodeName
+from protocol.objects.resources import SECRETS
 from protocol.objects.times import parse_timestamp, timestamp
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ async def create_token(client: Client, ca: CertificateAuthority, node: str, ttl_
         ApiError: The Secret could not be created.
     """
     claims = Claims(secrets.token_hex(16), check_node_name(node), now, now + max(1.0, ttl_s))
-    await client.create("secrets", _secret(claims))
+    await client.create(SECRETS, _secret(claims))
     return mint(claims, key=ca.token_key, ca_fingerprint=ca.fingerprint)
 
 
@@ -78,21 +79,21 @@ class TokenStore:
             certificate = sign().decode("ascii")
             secret["data"] = {**secret.get("data", {}), "key": _b64(key), "certificate": _b64(certificate)}
             try:
-                await self._client.update("secrets", secret)
+                await self._client.update(SECRETS, secret)
             except Conflict:
                 continue  # somebody else was faster: see who
             return certificate
 
     async def retire(self, node: NodeName, *, but: str) -> None:
         """Remove the redeemed tokens of ``node`` other than ``but``: repeating an older join must not undo a newer."""
-        for secret in await self._client.list("secrets", NAMESPACE, label_selector=f"{NODE_LABEL}={node}"):
+        for secret in await self._client.list(SECRETS, NAMESPACE, label_selector=f"{NODE_LABEL}={node}"):
             if _redemption(secret) is not None and secret["metadata"]["name"] != _name(but):
                 await self._remove(secret)
 
     async def sweep(self, now: float) -> int:
         """Remove tokens that have expired at ``now``; return how many."""
         swept = 0
-        for secret in await self._client.list("secrets", NAMESPACE, label_selector=NODE_LABEL):
+        for secret in await self._client.list(SECRETS, NAMESPACE, label_selector=NODE_LABEL):
             if secret.get("type") == SECRET_TYPE and _expired(secret, now):
                 await self._remove(secret)
                 swept += 1
@@ -100,14 +101,14 @@ class TokenStore:
 
     async def _read(self, claims: Claims) -> Body:
         try:
-            return await self._client.get("secrets", NAMESPACE, _name(claims.id))
+            return await self._client.get(SECRETS, NAMESPACE, _name(claims.id))
         except NotFound as exc:
             raise TokenError("TokenUnknown", "the token was revoked, or superseded by a later join") from exc
 
     async def _remove(self, secret: Body) -> None:
         metadata = secret["metadata"]
         try:
-            await self._client.delete("secrets", NAMESPACE, metadata["name"], uid=metadata.get("uid"))
+            await self._client.delete(SECRETS, NAMESPACE, metadata["name"], uid=metadata.get("uid"))
         except (NotFound, Conflict):
             log.debug("token is gone already", token=metadata["name"])
 

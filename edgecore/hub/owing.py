@@ -8,12 +8,13 @@ import structlog
 
 from edgecore.meta.engine import EventRow
 from edgecore.meta.store import MetaStore
-from edgecore.meta.upstream import NODE_STATUS, POD_FINISHED, Owed
+from edgecore.meta.upstream import POD_FINISHED, Owed
 from protocol.errors import OutboxFull
 from protocol.events import Settled
 from protocol.link import Link
 from protocol.messages import Item, Lane, Op
 from protocol.objects.keys import Revision, Uid
+from protocol.objects.resources import NODE_STATUS
 
 log = structlog.get_logger("edgecore.hub")
 

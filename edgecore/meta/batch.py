@@ -10,15 +10,13 @@ from edgecore.meta.slice import Slice
 from edgecore.meta.sync import Drop, Hold, Reject, on_delete, on_put
 from protocol.messages import APPLIED, LATER, Item, Op, Verdict
 from protocol.objects.keys import ObjectKey
+from protocol.objects.resources import RESUME
 
 SLICE_LIMIT_BYTES: Final = 64 << 20
 """Encoded bytes of desired state a node holds at most; a put beyond it is rejected and shows in the cloud."""
 
 LEDGER_LIMIT: Final = 1024
 """Answers to commands that are remembered; the oldest is forgotten first."""
-
-RESUME_COMMAND: Final = "resume"
-"""Resource of the command that ends the difference after an inventory."""
 
 
 class Batch:
@@ -86,7 +84,7 @@ class Batch:
         known = self.settled.get(item.id) or self._ledger.get(item.id)
         if known is not None:
             return Verdict.rejected(known.code, known.reason) if known.code else APPLIED
-        if item.key.resource == RESUME_COMMAND:
+        if item.key.resource == RESUME:
             if not self._may_complete:
                 return LATER
             self.completes = True

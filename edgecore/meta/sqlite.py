@@ -34,6 +34,7 @@ from edgecore.meta.engine import (
 )
 from edgecore.meta.schema import is_corruption, open_database, set_aside
 from protocol.objects.keys import ObjectKey, Revision, Uid
+from protocol.objects.resources import SECRETS
 
 GROUP_LIMIT = 256
 """Commits in one group at most; what is beyond waits for the next."""
@@ -184,7 +185,7 @@ class SqliteEngine:
 
 
 def _touches_secret(commit: _Commit) -> bool:
-    return any(isinstance(each, ObjectRow | DropObject) and each.key.resource == "secrets" for each in commit.changes)
+    return any(isinstance(each, ObjectRow | DropObject) and each.key.resource == SECRETS for each in commit.changes)
 
 
 def _write(connection: sqlite3.Connection, change: Change) -> None:

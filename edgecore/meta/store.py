@@ -31,11 +31,12 @@ from edgecore.meta.engine import (
     Snapshot,
 )
 from edgecore.meta.slice import Slice
-from edgecore.meta.upstream import NODE_STATUS, POD_FINISHED, POD_STATUS, Owed, Upstream
+from edgecore.meta.upstream import POD_FINISHED, Owed, Upstream
 from protocol.digest import Digest
 from protocol.errors import AiokubeedgeError, LocalProtocolError, UsageError
 from protocol.messages import LATER, InventoryEntry, Item, Outcome, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
+from protocol.objects.resources import EVENTS, NODE_STATUS, POD_STATUS, PODS
 
 log = structlog.get_logger("edgecore.meta")
 
@@ -188,8 +189,11 @@ class MetaStore:
                 raise StaleEpoch(f"epoch {epoch} may not apply, {self._epoch} is the newest")
             batch = Batch(self._slice, self._settled, line=self._line, may_complete=not self._put_off)
             verdicts = [batch.judge(item) for item in items]
+            stale = list(self._stale_reports(batch))
+            # Also where this commit fails, and instead of what may wait there to be written about the same report.
+            self._unsaved.update((_row_id(drop), drop) for drop in stale)
             try:
-                if changes := [*batch.changes(), *self._stale_reports(batch)]:
+                if changes := [*batch.changes(), *stale]:
                     await self._commit(changes)
             except StorageUnavailable as error:
                 log.warning("items put off", cause=str(error), items=len(items))
@@ -201,11 +205,11 @@ class MetaStore:
             self._show(batch)
             return verdicts
 
-    def _stale_reports(self, batch: Batch) -> Iterator[Change]:
+    def _stale_reports(self, batch: Batch) -> Iterator[DropReport]:
         """Drop the reports about pods that this batch replaces or removes."""
         for key, row in batch.overlay.items():
             before = self._slice.row(key)
-            if before is not None and key.resource == "pods" and (row is None or row.uid != before.uid):
+            if before is not None and key.resource == PODS and (row is None or row.uid != before.uid):
                 yield from self._upstream.forget_pod(key, before.uid)
 
     def _show(self, batch: Batch) -> None:
@@ -253,7 +257,7 @@ class MetaStore:
     async def event(self, body: Body) -> None:
         """Queue a core/v1 Event."""
         metadata = body["metadata"]
-        key = ObjectKey("events", metadata.get("namespace", ""), metadata["name"])
+        key = ObjectKey(EVENTS, metadata.get("namespace", ""), metadata["name"])
         changes = self._upstream.event(key, msgpack.packb(body))
         await self._save_and_tell(changes)
 
@@ -297,7 +301,7 @@ class MetaStore:
         refused = verdict.outcome is Outcome.REJECTED
         if refused:
             log.warning("report refused by the cloud", object=str(key), code=verdict.code, cause=verdict.reason)
-        pod_left = key.resource == POD_STATUS and self._slice.row(key._replace(resource="pods")) is None
+        pod_left = key.resource == POD_STATUS and self._slice.row(key._replace(resource=PODS)) is None
         change = self._upstream.settled(key, generation, gone=refused or pod_left)
         if change is not None:
             self._unsaved[_row_id(change)] = change

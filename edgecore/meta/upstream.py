@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from edgecore.meta.engine import Change, DropEvent, DropReport, EventRow, ReportRow
 from protocol.objects.keys import ObjectKey, Uid
+from protocol.objects.resources import POD_STATUS, PODS
 
 EVENTS_LIMIT = 1000
 """Events kept for the cloud at most; the oldest goes first, and is counted."""
 
-POD_STATUS = "pods/status"
-POD_FINISHED = "pods"
-NODE_STATUS = "nodes/status"
+POD_FINISHED = PODS
+"""A delete under this key says that the pod has stopped fully."""
 
 Owed = ReportRow | EventRow
 
@@ -99,9 +99,9 @@ class Upstream:
         self._reports[key] = replace(report, owed=False)
         return self._reports[key]
 
-    def forget_pod(self, key: ObjectKey, uid: Uid) -> list[Change]:
+    def forget_pod(self, key: ObjectKey, uid: Uid) -> list[DropReport]:
         """Drop the reports about a pod that has left the cloud: nobody is there to take them."""
-        changes: list[Change] = []
+        changes: list[DropReport] = []
         for resource in (POD_STATUS, POD_FINISHED):
             about = key._replace(resource=resource)
             known = self._reports.get(about)

@@ -50,11 +50,11 @@ from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerSta
 from edgecore.pods.sources import PodSources, ReferenceMissing
 from edgecore.pods.storage import PodStorage, VolumeUnavailable
 from protocol.objects.keys import Body, ObjectKey, Uid
-from protocol.objects.references import RUNTIME_CLASSES, pod_references
+from protocol.objects.references import pod_references
+from protocol.objects.resources import PODS, RUNTIME_CLASSES
 
 log = structlog.get_logger(__name__)
 
-PODS: Final = "pods"
 RETRY_S: Final = 10.0
 DRAIN_S: Final = 5.0
 _UNSUPPORTED: Final = ("livenessProbe", "readinessProbe", "startupProbe")

@@ -14,7 +14,7 @@ from edgecore.meta.base import Desired
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.quantities import parse_quantity
-from protocol.objects.references import CONFIG_MAPS, SECRETS
+from protocol.objects.resources import CONFIG_MAPS, SECRETS
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 

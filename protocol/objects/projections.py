@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.objects.keys import Body
-from protocol.objects.references import (
+from protocol.objects.resources import (
     CLAIMS,
     CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    NODES,
+    PODS,
     PRIORITY_CLASSES,
     RUNTIME_CLASSES,
     SECRETS,
     SERVICE_ACCOUNTS,
+    SERVICES,
 )
-
-NODES: Final = "nodes"
-PODS: Final = "pods"
-SERVICES: Final = "services"
-ENDPOINT_SLICES: Final = "endpointslices.discovery.k8s.io"
+from protocol.objects.wellknown import LAST_APPLIED
 
 NAMESPACE_RESOURCES: Final = frozenset({SERVICES, ENDPOINT_SLICES})
 """Resources of which a node holds all objects in the namespaces of its pods."""
@@ -42,7 +42,6 @@ SLICE_RESOURCES: Final = frozenset(
 )
 """Every resource of which a node's slice can hold objects."""
 
-LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _LEFT_OUT_OF_METADATA: Final = frozenset({"managedFields", "resourceVersion", "selfLink"})
 
 

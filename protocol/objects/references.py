@@ -11,13 +11,7 @@ from itertools import chain
 from typing import Any
 
 from protocol.objects.keys import Body, ObjectKey
-
-CONFIG_MAPS = "configmaps"
-SECRETS = "secrets"
-CLAIMS = "persistentvolumeclaims"
-SERVICE_ACCOUNTS = "serviceaccounts"
-RUNTIME_CLASSES = "runtimeclasses.node.k8s.io"
-PRIORITY_CLASSES = "priorityclasses.scheduling.k8s.io"
+from protocol.objects.resources import CLAIMS, CONFIG_MAPS, PRIORITY_CLASSES, RUNTIME_CLASSES, SECRETS, SERVICE_ACCOUNTS
 
 _CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 # Volume sources of older drivers that name a Secret in the pod's namespace.

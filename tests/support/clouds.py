@@ -16,7 +16,7 @@ from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.hub.hub import Hub
 from cloudcore.hub.settings import HubSettings
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID, Identity
+from cloudcore.security.identity import Identity
 from cloudcore.store.memory import MemoryStore
 from protocol.digest import Digest
 from protocol.errors import ConnectionClosed
@@ -24,6 +24,7 @@ from protocol.events import Closed, Event, Received, Settled, WelcomeReceived
 from protocol.link import Link, Side
 from protocol.messages import Hello, InventoryEntry, Item, Op, Outcome, Resume, Verdict, Welcome
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID
 from protocol.settings import LinkSettings
 from protocol.transports.memory import memory_pair
 

@@ -24,7 +24,7 @@ from cloudcore.events import EventRecorder
 from cloudcore.hub.hub import Hub
 from cloudcore.informers import Informers
 from cloudcore.scheduler import Scheduler
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID, RUNTIMES, Identity
+from cloudcore.security.identity import Identity
 from cloudcore.store.memory import CommitStep, MemoryDisk, MemoryStore
 from edgecore.agent import Agent, Machine, Options
 from edgecore.hub.session import Introduction
@@ -37,6 +37,7 @@ from edgecore.node.status import Allotment
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from edgecore.pods.storage import MemoryStorage
 from protocol.objects.keys import Body, NodeName, ObjectKey, Uid
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, RUNTIMES
 from protocol.transports.memory import MemoryConnection, memory_pair
 
 WALL = 1_790_000_000.0

@@ -11,6 +11,7 @@ from cloudcore.apiserver.validation.fields import invalid
 from cloudcore.errors import InternalError, NotFound
 from cloudcore.store.base import Store
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import SERVICES
 
 SERVICE_RANGE = "10.96.0.0/16"
 
@@ -35,7 +36,7 @@ class ServiceAddresses:
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations and updates of services."""
-        return operation is not Operation.DELETE and resource == "services" and not subresource
+        return operation is not Operation.DELETE and resource == SERVICES and not subresource
 
     async def admit(self, admission: Admission) -> None:
         """Allocate an address, or check the one asked for.
@@ -63,7 +64,7 @@ class ServiceAddresses:
 
     async def _taken(self, store: Store) -> dict[str, ObjectKey]:
         if self._owners is None:
-            listing = await store.list("services")
+            listing = await store.list(SERVICES)
             self._owners = {_address(record.decode()): record.key for record in listing.records}
         return self._owners
 
@@ -76,7 +77,7 @@ class ServiceAddresses:
             if address not in owners:
                 return address
         for address in list(owners):
-            if await _is_free(store, owners, address, ObjectKey("services", "", "")):
+            if await _is_free(store, owners, address, ObjectKey(SERVICES, "", "")):
                 return address
         raise InternalError("failed to allocate a serviceIP: range is full")
 

@@ -15,13 +15,13 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.validation.fields import invalid, not_supported
 from protocol.objects.keys import Body
+from protocol.objects.resources import PODS
+from protocol.objects.wellknown import LOST_AFTER, NOT_READY, ON_DISCONNECT, UNREACHABLE
 
-ON_DISCONNECT: Final = "edge.aiokubeedge.io/on-disconnect"
-LOST_AFTER: Final = "edge.aiokubeedge.io/lost-after"
 DEFAULT_LOST_AFTER_S: Final = 300
 
 _POLICIES: Final = ("keep", "reconcile", "replace")
-_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_TAINTS: Final = (NOT_READY, UNREACHABLE)
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)")
 
 
@@ -32,7 +32,7 @@ class DisconnectPolicy:
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations of pods."""
-        return operation is Operation.CREATE and resource == "pods" and not subresource
+        return operation is Operation.CREATE and resource == PODS and not subresource
 
     async def admit(self, admission: Admission) -> None:
         """Add the tolerations the policy stands for.

@@ -6,6 +6,7 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.errors import Cause, NotFound
 from protocol.objects.keys import Body, ObjectKey, Revision
+from protocol.objects.resources import NAMESPACES
 
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
@@ -35,7 +36,7 @@ class NamespaceLifecycle:
         if not namespace:
             return
         try:
-            record = await admission.store.get(ObjectKey("namespaces", "", namespace))
+            record = await admission.store.get(ObjectKey(NAMESPACES, "", namespace))
         except NotFound:
             self._going.pop(namespace, None)
             details = {"name": namespace, "kind": "namespaces"}
@@ -57,7 +58,7 @@ class ProtectedNamespaces:
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in deletions of namespaces."""
         del subresource
-        return operation is Operation.DELETE and resource == "namespaces"
+        return operation is Operation.DELETE and resource == NAMESPACES
 
     async def admit(self, admission: Admission) -> None:
         """Refuse.

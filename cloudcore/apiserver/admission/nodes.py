@@ -7,12 +7,11 @@ from typing import Final
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from protocol.objects.keys import Body
+from protocol.objects.resources import NODES
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, NODE_USER_PREFIX
 
-INSTANCE_ID: Final = "edge.aiokubeedge.io/instance-id"
-CERTIFICATE: Final = "edge.aiokubeedge.io/certificate"
 _PROTECTED: Final = (INSTANCE_ID, CERTIFICATE)
 _TRUSTED_PREFIX: Final = "system:"
-_NODE_PREFIX: Final = "system:node:"
 
 
 class NodeIdentity:
@@ -22,7 +21,7 @@ class NodeIdentity:
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations and updates of nodes."""
-        return operation is not Operation.DELETE and resource == "nodes" and not subresource
+        return operation is not Operation.DELETE and resource == NODES and not subresource
 
     async def admit(self, admission: Admission) -> None:
         """Refuse a change of the protected annotations by anyone but the cloud's own parts.
@@ -33,7 +32,7 @@ class NodeIdentity:
             Forbidden: The user may not set them.
         """
         user = admission.context.user
-        if user.startswith(_TRUSTED_PREFIX) and not user.startswith(_NODE_PREFIX):
+        if user.startswith(_TRUSTED_PREFIX) and not user.startswith(NODE_USER_PREFIX):
             return
         before = _annotations(admission.old) if admission.old is not None else {}
         wanted = _annotations(admission.body)

@@ -11,6 +11,7 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.errors import NotFound, TooManyRequests
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import PODS, PRIORITY_CLASSES, RUNTIME_CLASSES
 
 _SYSTEM_PRIORITY = 2_000_000_000
 _DEFAULT_ACCOUNT = "default"
@@ -23,7 +24,7 @@ class _PodCreation:
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations of pods."""
-        return operation is Operation.CREATE and resource == "pods" and not subresource
+        return operation is Operation.CREATE and resource == PODS and not subresource
 
 
 class ServiceAccountDefault(_PodCreation):
@@ -59,7 +60,7 @@ class Priority(_PodCreation):
 
     async def _resolve(self, admission: Admission, name: str) -> tuple[int, str]:
         try:
-            record = await admission.store.get(ObjectKey("priorityclasses.scheduling.k8s.io", "", name))
+            record = await admission.store.get(ObjectKey(PRIORITY_CLASSES, "", name))
         except NotFound:
             target = admission.target
             raise failures.forbidden(target.kind, target.name, f"no PriorityClass with name {name} was found") from None
@@ -89,7 +90,7 @@ class RuntimeClass(_PodCreation):
             return
         spec["runtimeClassName"] = name
         try:
-            record = await admission.store.get(ObjectKey("runtimeclasses.node.k8s.io", "", name))
+            record = await admission.store.get(ObjectKey(RUNTIME_CLASSES, "", name))
         except NotFound:
             raise self._rejected(admission, f'RuntimeClass "{name}" not found') from None
         body = record.decode()

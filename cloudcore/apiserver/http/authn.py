@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from protocol.objects.wellknown import NODE_USER_PREFIX, NODES_GROUP
+
 MASTERS = "system:masters"
-NODES = "system:nodes"
 CONTROLLERS = "system:controllers"
 AUTHENTICATED = "system:authenticated"
-NODE_PREFIX = "system:node:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class User:
     @property
     def node(self) -> str:
         """The node this user is; empty where it is none."""
-        if NODES in self.groups and self.name.startswith(NODE_PREFIX):
-            return self.name.removeprefix(NODE_PREFIX)
+        if NODES_GROUP in self.groups and self.name.startswith(NODE_USER_PREFIX):
+            return self.name.removeprefix(NODE_USER_PREFIX)
         return ""
 
 

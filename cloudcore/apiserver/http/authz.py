@@ -13,11 +13,24 @@ from typing import Any, Protocol
 from cloudcore.apiserver.http.authn import CONTROLLERS, MASTERS, User
 from cloudcore.errors import Forbidden
 from protocol.objects.keys import NodeName, ObjectKey
+from protocol.objects.resources import (
+    CLAIMS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    LEASES,
+    NODES,
+    PODS,
+    PRIORITY_CLASSES,
+    RUNTIME_CLASSES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+)
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 SliceContains = Callable[[NodeName, ObjectKey], bool]
 """Tells whether an object is in a node's slice."""
 
-NODE_LEASE_NAMESPACE = "kube-node-lease"
 REVIEWS = frozenset(
     {
         "selfsubjectaccessreviews.authorization.k8s.io",
@@ -30,14 +43,14 @@ REVIEWS = frozenset(
 _READS = frozenset({"get", "list", "watch"})
 _NODE_READS = frozenset(
     {
-        "configmaps",
-        "secrets",
-        "serviceaccounts",
-        "services",
-        "endpointslices.discovery.k8s.io",
-        "persistentvolumeclaims",
-        "runtimeclasses.node.k8s.io",
-        "priorityclasses.scheduling.k8s.io",
+        CONFIG_MAPS,
+        SECRETS,
+        SERVICE_ACCOUNTS,
+        SERVICES,
+        ENDPOINT_SLICES,
+        CLAIMS,
+        RUNTIME_CLASSES,
+        PRIORITY_CLASSES,
     }
 )
 
@@ -126,11 +139,11 @@ def authorize(user: User, attributes: Attributes, slice_contains: SliceContains)
 
 def _authorize_node(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
     resource = attributes.group_resource
-    if resource == "nodes":
+    if resource == NODES:
         return _own_node(node, attributes)
-    if resource == "leases.coordination.k8s.io":
+    if resource == LEASES:
         return _own_lease(node, attributes)
-    if resource == "pods":
+    if resource == PODS:
         return _own_pods(node, attributes, slice_contains)
     if resource in _NODE_READS and attributes.verb in _READS and not attributes.subresource:
         return _in_slice(node, attributes, slice_contains)

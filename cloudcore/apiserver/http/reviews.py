@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cloudcore.apiserver.http.authn import CONTROLLERS, MASTERS, User
-from cloudcore.apiserver.http.authz import NODE_LEASE_NAMESPACE, Attributes, Authorizer
+from cloudcore.apiserver.http.authz import Attributes, Authorizer
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.errors import BadRequest
 from protocol.objects.keys import Body
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 REVIEW_KINDS = tuple(
     Kind(kind=kind, plural=f"{kind.lower()}s", group=group, namespaced=False, verbs=("create",))

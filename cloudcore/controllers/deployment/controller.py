@@ -22,11 +22,8 @@ from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, W
 from cloudcore.errors import AlreadyExists, ApiError, NotFound
 from cloudcore.informers.indexes import BY_CONTROLLER, ORPHANS, controller_uid, orphan_namespace
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
+from protocol.objects.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from protocol.objects.selectors import label_selector, matches
-
-RESOURCE = "deployments.apps"
-REPLICASETS = "replicasets.apps"
-PODS = "pods"
 
 
 class DeploymentController:
@@ -38,8 +35,8 @@ class DeploymentController:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._client = context.client
-        self._deployments = context.informers.for_resource(RESOURCE)
-        self._replicasets = context.informers.for_resource(REPLICASETS)
+        self._deployments = context.informers.for_resource(DEPLOYMENTS)
+        self._replicasets = context.informers.for_resource(REPLICA_SETS)
         self._pods = context.informers.for_resource(PODS)
         for informer in (self._replicasets, self._pods):
             informer.add_index(BY_CONTROLLER, controller_uid)
@@ -49,8 +46,8 @@ class DeploymentController:
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow Deployments, their ReplicaSets, and pods that end (``Recreate`` waits for them)."""
         return (
-            Watching(RESOURCE, own_keys(RESOURCE)),
-            Watching(REPLICASETS, self._keys_of_replicaset),
+            Watching(DEPLOYMENTS, own_keys(DEPLOYMENTS)),
+            Watching(REPLICA_SETS, self._keys_of_replicaset),
             Watching(PODS, self._keys_of_pod),
         )
 
@@ -82,7 +79,7 @@ class DeploymentController:
             *self._replicasets.list(index=ORPHANS, value=metadata["namespace"]),
         ]
         claims = plan_claims(deployment, label_selector(deployment["spec"]["selector"]), candidates)
-        owned = await apply_claims(self._client, REPLICASETS, deployment, RESOURCE, claims)
+        owned = await apply_claims(self._client, REPLICA_SETS, deployment, DEPLOYMENTS, claims)
         if model.is_rolling(deployment):
             return Observed(deployment, owned, {})
         return Observed(deployment, owned, {entry["metadata"]["uid"]: self._pods_left(entry) for entry in owned})
@@ -102,12 +99,12 @@ class DeploymentController:
             case RecordRevision(revision=revision):
                 metadata = deployment["metadata"]
                 patch = {"metadata": {"uid": metadata["uid"], "annotations": {model.REVISION: revision}}}
-                await self._client.patch(RESOURCE, metadata["namespace"], metadata["name"], patch)
+                await self._client.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch)
 
     async def _create(self, deployment: Body, action: CreateReplicaSet) -> None:
         metadata = action.body["metadata"]
         try:
-            await self._client.create(REPLICASETS, {**action.body, "metadata": dict(metadata)})
+            await self._client.create(REPLICA_SETS, {**action.body, "metadata": dict(metadata)})
         except AlreadyExists:
             if not await self._is_ours(deployment, action.body):
                 await self._count_collision(deployment)
@@ -124,7 +121,7 @@ class DeploymentController:
         """Tell whether the ReplicaSet that has the name is the one wanted, so that waiting for the cache is enough."""
         metadata = body["metadata"]
         try:
-            live = await self._client.get(REPLICASETS, metadata["namespace"], metadata["name"])
+            live = await self._client.get(REPLICA_SETS, metadata["namespace"], metadata["name"])
         except NotFound:
             return True
         owner = controller_of(live)
@@ -135,7 +132,7 @@ class DeploymentController:
         """Have the next name made with another hash: another template has this one."""
         metadata = deployment["metadata"]
         patch = {"status": {"collisionCount": model.observed(deployment, "collisionCount") + 1}}
-        await self._client.patch(RESOURCE, metadata["namespace"], metadata["name"], patch, subresource="status")
+        await self._client.patch(DEPLOYMENTS, metadata["namespace"], metadata["name"], patch, subresource="status")
 
     async def _change(self, deployment: Body, action: ChangeReplicaSet) -> None:
         metadata = action.replicaset["metadata"]
@@ -148,7 +145,7 @@ class DeploymentController:
         head = {"uid": metadata["uid"], **({"annotations": action.annotations} if action.annotations else {})}
         patch = {"metadata": head, **({"spec": spec} if spec else {})}
         try:
-            await self._client.patch(REPLICASETS, metadata["namespace"], metadata["name"], patch)
+            await self._client.patch(REPLICA_SETS, metadata["namespace"], metadata["name"], patch)
         except NotFound:
             return
         before = model.replicas(action.replicaset)
@@ -160,18 +157,18 @@ class DeploymentController:
         metadata = replicaset["metadata"]
         uid, seen = Uid(metadata["uid"]), Revision(int(metadata["resourceVersion"]))
         try:
-            await self._client.delete(REPLICASETS, metadata["namespace"], metadata["name"], uid=uid, revision=seen)
+            await self._client.delete(REPLICA_SETS, metadata["namespace"], metadata["name"], uid=uid, revision=seen)
         except NotFound:
             return
 
     async def _write_status(self, deployment: Body, status: Body) -> None:
-        live = self._deployments.get(ObjectKey(RESOURCE, *_name(deployment)))
+        live = self._deployments.get(ObjectKey(DEPLOYMENTS, *_name(deployment)))
         if live is None or live["metadata"]["uid"] != deployment["metadata"]["uid"] or live.get("status") == status:
             return
         collisions = model.observed(live, "collisionCount")
         body = {**live, "status": {**status, **({"collisionCount": collisions} if collisions else {})}}
         try:
-            await self._client.update(RESOURCE, body, subresource="status")
+            await self._client.update(DEPLOYMENTS, body, subresource="status")
         except NotFound:
             return
 
@@ -196,7 +193,7 @@ class DeploymentController:
             if owner is None:
                 yield from self._selecting(replicaset)
             elif owner["kind"] == "Deployment":
-                yield ObjectKey(RESOURCE, namespace, owner["name"])
+                yield ObjectKey(DEPLOYMENTS, namespace, owner["name"])
 
     def _keys_of_pod(self, old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
         if old is None or (new is not None and not is_terminated(new)):
@@ -204,7 +201,7 @@ class DeploymentController:
         owner, namespace = controller_of(old), old["metadata"]["namespace"]
         if owner is None or owner["kind"] != "ReplicaSet":
             return
-        replicaset = self._replicasets.get(ObjectKey(REPLICASETS, namespace, owner["name"]))
+        replicaset = self._replicasets.get(ObjectKey(REPLICA_SETS, namespace, owner["name"]))
         if replicaset is not None:
             yield from self._keys_of_replicaset(None, replicaset)
 
@@ -212,7 +209,7 @@ class DeploymentController:
         namespace, labels = replicaset["metadata"]["namespace"], replicaset["metadata"].get("labels")
         for deployment in self._deployments.list(index="namespace", value=namespace):
             if matches(label_selector(deployment["spec"]["selector"]), labels):
-                yield ObjectKey(RESOURCE, *_name(deployment))
+                yield ObjectKey(DEPLOYMENTS, *_name(deployment))
 
 
 def _name(body: Body) -> tuple[str, str]:

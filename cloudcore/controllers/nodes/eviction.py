@@ -17,10 +17,8 @@ from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, W
 from cloudcore.errors import Conflict, NotFound
 from cloudcore.informers.indexes import BY_NODE, node_of_pod
 from protocol.objects.keys import Body, ObjectKey, Uid
-
-NODES = "nodes"
-PODS = "pods"
-MIRROR = "kubernetes.io/config.mirror"
+from protocol.objects.resources import NODES, PODS
+from protocol.objects.wellknown import MIRROR
 
 
 @dataclass(frozen=True, slots=True)

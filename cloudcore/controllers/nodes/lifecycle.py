@@ -18,31 +18,25 @@ from cloudcore.controllers.runtime import DONE, Context, RequeueAfter, Result, W
 from cloudcore.errors import NotFound
 from protocol.objects.conditions import find_condition, set_condition
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import LEASES, NODES
 from protocol.objects.times import timestamp
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE, NOT_READY, REPORTED_CONDITIONS, UNREACHABLE, UNSCHEDULABLE
 
-NODES: Final = "nodes"
-LEASES: Final = "leases.coordination.k8s.io"
-LEASE_NAMESPACE: Final = "kube-node-lease"
 GRACE_S: Final = 40.0
 GUARD_S: Final = 10.0
 """How often a node that is not ready is looked at again: the mass-eviction guard may have changed its mind."""
 SURVEY_S: Final = 1.0
 """How old the guard's count of ready nodes may be."""
 
-REPORTED: Final = "edge.aiokubeedge.io/reported-conditions"
-"""Annotation: the conditions that the node reported before it became Unknown, as a JSON list."""
-NOT_READY: Final = "node.kubernetes.io/not-ready"
 STOPPED: Final = "NodeStatusUnknown"
-UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _PRESSURES: Final = {
     "MemoryPressure": "node.kubernetes.io/memory-pressure",
     "DiskPressure": "node.kubernetes.io/disk-pressure",
     "PIDPressure": "node.kubernetes.io/pid-pressure",
     "NetworkUnavailable": "node.kubernetes.io/network-unavailable",
 }
-_UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
 _REPORTED: Final = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
-_OURS: Final = frozenset({NOT_READY, UNREACHABLE, _UNSCHEDULABLE, *_PRESSURES.values()})
+_OURS: Final = frozenset({NOT_READY, UNREACHABLE, UNSCHEDULABLE, *_PRESSURES.values()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +46,7 @@ class Plan:
     Attributes:
         conditions: The node's new conditions.
         taints: Its new taints, those of others included.
-        reported: What to keep in the :data:`REPORTED` annotation; empty removes it.
+        reported: What to keep in the :data:`REPORTED_CONDITIONS` annotation; empty removes it.
         gives_up: Whether the taints include a new ``NoExecute``, which costs a turn of the zone's pace.
     """
 
@@ -72,7 +66,7 @@ def plan(node: Body, *, expired: bool, may_evict: bool, now: float) -> Plan:
         now: Epoch seconds, for timestamps.
     """
     before = (node.get("status") or {}).get("conditions") or []
-    kept = (node["metadata"].get("annotations") or {}).get(REPORTED, "")
+    kept = (node["metadata"].get("annotations") or {}).get(REPORTED_CONDITIONS, "")
     at = timestamp(now)
     conditions = _unknown(before, at) if expired else _restored(before, kept, at)
     present = (node.get("spec") or {}).get("taints") or []
@@ -156,7 +150,7 @@ def _taints(node: Body, conditions: Sequence[Body]) -> list[tuple[str, str]]:
         if condition is not None and condition["status"] == "True":
             wanted.append((key, "NoSchedule"))
     if (node.get("spec") or {}).get("unschedulable"):
-        wanted.append((_UNSCHEDULABLE, "NoSchedule"))
+        wanted.append((UNSCHEDULABLE, "NoSchedule"))
     return wanted
 
 
@@ -181,7 +175,7 @@ def _keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
 def _concern(node: Body) -> tuple[object, ...]:
     spec = node.get("spec") or {}
     conditions = (node.get("status") or {}).get("conditions") or ()
-    kept = (node["metadata"].get("annotations") or {}).get(REPORTED)
+    kept = (node["metadata"].get("annotations") or {}).get(REPORTED_CONDITIONS)
     judged = [(each.get("type"), each.get("status")) for each in conditions]
     return node["metadata"].get("uid"), spec.get("taints"), spec.get("unschedulable"), kept, judged
 
@@ -269,7 +263,7 @@ class NodeLifecycleController:
         metadata = node["metadata"]
         patch: Body = {"metadata": {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}}
         if decided.reported is not None:
-            patch["metadata"]["annotations"] = {REPORTED: decided.reported or None}
+            patch["metadata"]["annotations"] = {REPORTED_CONDITIONS: decided.reported or None}
         if decided.taints is not None:
             patch["spec"] = {"taints": decided.taints or None}
         return await self._client.patch(NODES, "", metadata["name"], patch)
@@ -284,7 +278,7 @@ class NodeLifecycleController:
 
     def _keys_of_lease(self, _old: Body | None, lease: Body | None) -> Iterable[ObjectKey]:
         """Note the renewal; only a node that was given up needs to be looked at for it."""
-        if lease is None or lease["metadata"].get("namespace") != LEASE_NAMESPACE:
+        if lease is None or lease["metadata"].get("namespace") != NODE_LEASE_NAMESPACE:
             return ()
         name = lease["metadata"]["name"]
         beat = str((lease.get("spec") or {}).get("renewTime", ""))

@@ -13,8 +13,9 @@ from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.plugins.tainttoleration import tolerates
 from cloudcore.scheduler.podshape import PodShape
+from protocol.objects.wellknown import UNSCHEDULABLE
 
-_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
+_TAINT = (UNSCHEDULABLE, "", "NoSchedule")
 
 
 class NodeUnschedulable:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from cloudcore.hub.admittance import MAX_EPOCH, Live, judge
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID, Identity
+from cloudcore.security.identity import Identity
 from protocol.frames import CloseCode
 from protocol.messages import Hello
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID
 from tests.support.clouds import Holding, cloud, settle
 
 IDENTITY = Identity(NodeName("n1"), "cert-1")

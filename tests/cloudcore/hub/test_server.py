@@ -24,7 +24,6 @@ from cloudcore.hub.hub import Hub
 from cloudcore.hub.server import HubServer, hub_url
 from cloudcore.hub.settings import HubSettings
 from cloudcore.security.ca import CertificateAuthority, Credential
-from cloudcore.security.identity import CERTIFICATE, INSTANCE_ID
 from cloudcore.security.serving import server_context, server_credential
 from cloudcore.store.memory import MemoryStore
 from protocol.errors import ConnectionClosed
@@ -33,6 +32,7 @@ from protocol.frames import CloseCode
 from protocol.link import Link, Side
 from protocol.messages import Hello
 from protocol.objects.keys import NodeName
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID
 from protocol.settings import LinkSettings
 from protocol.transports.websocket import WebSocketConnection, connect
 from tests.support.clouds import Recorded

@@ -15,13 +15,14 @@ from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.security.ca import CertificateAuthority
-from cloudcore.security.identity import RUNTIMES, IdentityError, Pins
+from cloudcore.security.identity import IdentityError, Pins
 from cloudcore.security.joining import Joined, Joining, JoinRequest
 from cloudcore.security.nodelabels import LabelRefused
 from cloudcore.security.signer import CsrRefused
 from cloudcore.security.tokens import TokenError
 from cloudcore.security.tokenstore import create_token
 from cloudcore.store.memory import MemoryStore
+from protocol.objects.wellknown import RUNTIMES
 from tests.support.csrs import node_csr
 
 START = 1_790_000_000.0

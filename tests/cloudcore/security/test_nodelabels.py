@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from cloudcore.security.nodelabels import HOSTNAME, ROLE, LabelRefused, node_labels
+from cloudcore.security.nodelabels import LabelRefused, node_labels
 from protocol.objects.keys import NodeName
+from protocol.objects.wellknown import EDGE_ROLE, HOSTNAME
 
 N1 = NodeName("n1")
 
 
 def test_every_edge_node_has_its_name_and_role() -> None:
-    assert node_labels(N1, {}) == {HOSTNAME: "n1", ROLE: ""}
+    assert node_labels(N1, {}) == {HOSTNAME: "n1", EDGE_ROLE: ""}
 
 
 @pytest.mark.parametrize(

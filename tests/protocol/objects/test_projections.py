@@ -6,7 +6,8 @@ import copy
 
 import pytest
 
-from protocol.objects.projections import LAST_APPLIED, SLICE_RESOURCES, projection
+from protocol.objects.projections import SLICE_RESOURCES, projection
+from protocol.objects.wellknown import LAST_APPLIED
 
 POD = {
     "apiVersion": "v1",

@@ -7,12 +7,11 @@ from typing import Any
 from cloudcore.apiserver.http.tables.durations import age, human_duration
 from cloudcore.apiserver.http.tables.printers import NAME, Cells, Column, printer, wide
 from protocol.objects.keys import Body
-
-NODELINKS = "nodelinks.edge.aiokubeedge.io"
+from protocol.objects.resources import NODE_LINKS
 
 
 @printer(
-    NODELINKS,
+    NODE_LINKS,
     NAME,
     Column("Link", description="Whether the node's session is up."),
     Column("RTT", description="Round-trip time of the last keepalive."),

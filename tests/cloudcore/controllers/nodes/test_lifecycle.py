@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from cloudcore.controllers.nodes.lifecycle import NOT_READY, REPORTED, UNREACHABLE, is_ready, plan
+from cloudcore.controllers.nodes.lifecycle import is_ready, plan
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import micro_timestamp
+from protocol.objects.wellknown import NOT_READY, REPORTED_CONDITIONS, UNREACHABLE
 from tests.support.controllers import Cloud, cloud
 
 LEASES = "leases.coordination.k8s.io"
@@ -83,7 +84,7 @@ def test_pressure_and_cordon_become_taints() -> None:
 def test_a_spoiled_annotation_restores_nothing(spoiled: str) -> None:
     body = node("Unknown")
     body["status"]["conditions"][0]["reason"] = "NodeStatusUnknown"
-    body["metadata"]["annotations"] = {REPORTED: spoiled}
+    body["metadata"]["annotations"] = {REPORTED_CONDITIONS: spoiled}
     decided = plan(body, expired=False, may_evict=True, now=0.0)
     assert (decided.conditions, decided.reported) == (None, "")
 
@@ -136,7 +137,7 @@ async def test_a_silent_node_is_tainted_and_forgiven_when_it_is_back() -> None:
         await beat(made, 10, "a", "b")  # it says no more than that it lives: nothing else has changed
         back = await made.client.get("nodes", "", "a")
         assert is_ready(back)
-        assert REPORTED not in (back["metadata"].get("annotations") or {})
+        assert REPORTED_CONDITIONS not in (back["metadata"].get("annotations") or {})
         assert await taints_of(made, "a") == set()
         events = [event for event in await made.client.list("events") if event["involvedObject"]["name"] == "a"]
         assert {event["reason"] for event in events} == {"NodeNotReady", "NodeReady"}
@@ -151,7 +152,7 @@ async def test_what_a_node_reports_itself_on_its_return_stands() -> None:
         await beat(made, 20, "a", "b")
         back = await made.client.get("nodes", "", "a")
         assert back["status"]["conditions"][0]["status"] == "False"
-        assert REPORTED not in (back["metadata"].get("annotations") or {})
+        assert REPORTED_CONDITIONS not in (back["metadata"].get("annotations") or {})
         assert (NOT_READY, "NoSchedule") in await taints_of(made, "a")
 
 

@@ -1,0 +1,28 @@
+"""Names of resources, as :attr:`ObjectKey.resource` holds them: the plural, and the group behind a dot."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NAMESPACES: Final = "namespaces"
+NODES: Final = "nodes"
+PODS: Final = "pods"
+CONFIG_MAPS: Final = "configmaps"
+SECRETS: Final = "secrets"
+SERVICES: Final = "services"
+SERVICE_ACCOUNTS: Final = "serviceaccounts"
+CLAIMS: Final = "persistentvolumeclaims"
+EVENTS: Final = "events"
+DEPLOYMENTS: Final = "deployments.apps"
+REPLICA_SETS: Final = "replicasets.apps"
+LEASES: Final = "leases.coordination.k8s.io"
+ENDPOINT_SLICES: Final = "endpointslices.discovery.k8s.io"
+RUNTIME_CLASSES: Final = "runtimeclasses.node.k8s.io"
+PRIORITY_CLASSES: Final = "priorityclasses.scheduling.k8s.io"
+NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
+
+# What stands in a resource's place in the keys of items on the link that are no objects (docs/protocol.md).
+NODE_STATUS: Final = "nodes/status"
+POD_STATUS: Final = "pods/status"
+RESUME: Final = "resume"
+"""The command behind the last of the difference after an inventory: what the edge does not hold now is not wanted."""
