@@ -18,9 +18,9 @@ import uvloop
 
 from benchmarks.children import answer, raise_file_limit
 from benchmarks.world import config_map
-from cloudcore.__main__ import tune_interpreter
 from cloudcore.app import CloudCore, run_daemon
 from cloudcore.config import Settings
+from cloudcore.daemon import tune_interpreter
 from cloudcore.store.base import ChangeType, encode
 from protocol.logs import configure_logs
 from protocol.objects.conditions import find_condition

@@ -64,7 +64,7 @@ class Daemon:
         log.info("settings reloaded", changed=sorted(changed & RELOADABLE), need_restart=sorted(changed - RELOADABLE))
 
 
-def _tune_interpreter() -> None:
+def tune_interpreter() -> None:
     """Fit the interpreter to a process that is one busy event loop beside one thread that commits.
 
     The loop would hold the lock for 5 ms while the writer thread waits to tell it of a commit: 0.5 ms instead.
@@ -93,7 +93,7 @@ def run_process() -> int:
     content = json.loads(handed)
     settings = Settings(**content["settings"])
     configure_logs(level=settings.log_level, form=settings.log_format)
-    _tune_interpreter()
+    tune_interpreter()
     daemon = Daemon(settings, content["flags"], content["file"])
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
