@@ -149,6 +149,11 @@ class Cloud:
 
     async def start(self, *, within_s: float = 60.0) -> None:
         """Start the daemon and wait until it is ready."""
+        await self.launch()
+        self._ports = await until("cloudcore is ready", self._ready, within_s=within_s)
+
+    async def launch(self) -> None:
+        """Start the daemon and wait for nothing."""
         ports = ("api_port", "ws_port", "enrol_port", "metrics_port")
         given = [f"--{name.replace('_', '-')}={self._ports.get(name, 0)}" for name in ports]
         self.daemon.argv = (
@@ -161,7 +166,6 @@ class Cloud:
             *self._flags,
         )
         await self.daemon.start()
-        self._ports = await until("cloudcore is ready", self._ready, within_s=within_s)
 
     async def _ready(self) -> dict[str, int] | None:
         if not self.daemon.running:

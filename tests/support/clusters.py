@@ -208,6 +208,11 @@ class Cluster:
 
         await until(f"the processes of pod {uid} have ended", check, within_s=within_s)
 
+    def show_logs(self) -> None:
+        """Print the end of every log, for the report of a failed test."""
+        for daemon in (self.cloud.daemon, *(edge.daemon for edge in self.edges.values())):
+            print(f"── {daemon.name}: end of its log ──\n{daemon.tail()}")  # noqa: T201 - pytest shows it
+
     async def stop(self) -> None:
         """Stop everything that was started, pods included."""
         for edge in self.edges.values():
@@ -227,4 +232,8 @@ async def running_cluster(folder: Path, *flags: str) -> AsyncIterator[Cluster]:
         await cloud.start()
         cluster = Cluster(folder, cloud, await stack.enter_async_context(cloud.client()))
         stack.push_async_callback(cluster.stop)
-        yield cluster
+        try:
+            yield cluster
+        except BaseException:
+            cluster.show_logs()
+            raise
