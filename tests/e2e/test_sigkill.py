@@ -53,12 +53,8 @@ class Writer:
     kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
 
     async def change(self, number: int) -> None:
-        resource = self.rng.choice(("configmaps", "secrets", "pods", "pods"))
-        name = self.rng.choice(NAMES)
+        resource, name = await self._choose()
         known = self.kept.get((resource, name))
-        if known is not None and known.leaving:
-            await self._wait_gone(resource, name, known)
-            known = None
         if known is None:
             await self._create(resource, name, str(number))
             return
@@ -80,7 +76,9 @@ class Writer:
                 return await self.cluster.api.create(resource, body)
             except AlreadyExists:
                 made = await self.cluster.api.get(resource, "default", name)
-                assert _change_of(made) == change, f"{resource}/{name}: {_change_of(made)} stands in the way of {change}"
+                assert _change_of(made) == change, (
+                    f"{resource}/{name}: {_change_of(made)} stands in the way of {change}"
+                )
                 return made
 
         made = await _persistently(attempt)
@@ -110,9 +108,23 @@ class Writer:
         else:
             del self.kept[resource, name]
 
-    async def _wait_gone(self, resource: str, name: str, known: Kept) -> None:
-        await self.cluster.gone(resource, name, uid=known.uid)
-        del self.kept[resource, name]
+    async def _choose(self) -> tuple[str, str]:
+        """Return an object to change; not one that is still being deleted, which would make the run wait for nodes."""
+        while True:
+            resource, name = self.rng.choice(("configmaps", "secrets", "pods", "pods")), self.rng.choice(NAMES)
+            known = self.kept.get((resource, name))
+            if known is None or not known.leaving:
+                return resource, name
+            if await _persistently(lambda resource=resource, name=name: self._is_gone(resource, name)):
+                del self.kept[resource, name]
+                return resource, name
+
+    async def _is_gone(self, resource: str, name: str) -> bool:
+        try:
+            await self.cluster.api.get(resource, "default", name)
+        except NotFound:
+            return True
+        return False
 
 
 async def _persistently(attempt: Callable[[], Awaitable[Any]]) -> Any:
