@@ -35,16 +35,18 @@ class Child:
         """Run ``python -m module`` with its errors appended to ``log``."""
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                module,
-                *arguments,
+                *cls.command(module, *arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 limit=LINE_LIMIT_BYTES,
             )
         return cls(process)
+
+    @staticmethod
+    def command(module: str, *arguments: str) -> tuple[str, ...]:
+        """Return the command that runs a module of ours."""
+        return sys.executable, "-m", module, *arguments
 
     async def ask(self, do: str, **fields: Any) -> Any:
         """Have the child run the command ``do`` and return its answer."""

@@ -90,6 +90,11 @@ class Host:
             await asyncio.sleep(POLL_S)
         return time.monotonic()
 
+    async def emptied(self) -> None:
+        """Wait until no session is left."""
+        while self._cloud.hub.sessions:
+            await asyncio.sleep(POLL_S)
+
     async def write(self, names: list[str], namespace: str = "default", writers: int = 256) -> dict[str, float]:
         """Write a ConfigMap under each name straight into the store: created or, where it is there, replaced."""
         store = self._cloud.store
@@ -136,7 +141,7 @@ async def main(folder: Path) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(run_daemon(settings, stop, started), name="cloudcore")
         host = Host(await started)
-        commands = (host.usage, host.await_ready, host.lost, host.drained, host.write, host.profile)
+        commands = (host.usage, host.await_ready, host.lost, host.drained, host.emptied, host.write, host.profile)
         await answer({command.__name__: command for command in commands})
         host._following.cancel()  # noqa: SLF001
         stop.set()

@@ -101,7 +101,7 @@ class LightEdge:
     def __init__(self, number: int, folder: Path, url: str, tally: Tally) -> None:
         self.name = node_name(number)
         self.task: asyncio.Task[None] | None = None
-        self._tls = client_tls(folder, number)
+        self.tls = client_tls(folder, number)
         self._url = url
         self._tally = tally
         self._held: dict[ObjectKey, tuple[Uid, Revision]] = {}
@@ -115,7 +115,7 @@ class LightEdge:
 
     async def open(self) -> None:
         now = asyncio.get_running_loop().time
-        self._connection = await connect(self._url, tls=self._tls, timeout_s=60)
+        self._connection = await connect(self._url, tls=self.tls, timeout_s=60)
         link = self._link = Link(Side.EDGE, LinkSettings(handshake_s=60), Random(1), now=now())
         entries = (InventoryEntry(key, *held) for key, held in self._held.items())
         digest = Digest(self._incarnation, entries)
@@ -210,7 +210,7 @@ class DurableEdge:
     def __init__(self, number: int, folder: Path, url: str, tally: Tally) -> None:
         self.name = node_name(number)
         self.task: asyncio.Task[None] | None = None
-        self._tls = client_tls(folder, number)
+        self.tls = client_tls(folder, number)
         self._url = url
         self._tally = tally
         self._store = MetaStore(SqliteEngine(folder / "edges" / self.name / "meta.db"), NodeName(self.name))
@@ -228,7 +228,7 @@ class DurableEdge:
 
     async def open(self) -> None:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        connection = await connect(self._url, tls=self._tls, timeout_s=60)
+        connection = await connect(self._url, tls=self.tls, timeout_s=60)
         self._session = Session(
             connection,
             self._store,
@@ -303,6 +303,25 @@ class Fleet:
         """Close every connection."""
         await asyncio.gather(*(edge.close() for edge in self._edges))
 
+    async def raw_connect(self, port: int, lanes: int) -> float:
+        """Take a TLS handshake for each light edge with a server that does nothing else; return the seconds."""
+        rest = iter([edge.tls for edge in self._edges if isinstance(edge, LightEdge)])
+        writers: list[asyncio.StreamWriter] = []
+
+        async def lane() -> None:
+            for tls in rest:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                writers.append(writer)
+                await reader.readexactly(1)
+
+        started = time.monotonic()
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+        took_s = time.monotonic() - started
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+        return took_s
+
     async def statuses(self) -> float:
         """Have every edge report a changed status; return how long it took until all were settled, seconds."""
         self._generation += 1
@@ -368,6 +387,7 @@ async def main(folder: Path, port: int) -> None:
         fleet.make,
         fleet.connect,
         fleet.disconnect,
+        fleet.raw_connect,
         fleet.statuses,
         fleet.expect,
         fleet.arrived,

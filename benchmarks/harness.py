@@ -17,9 +17,20 @@ RESULTS = Path(__file__).parent / "results"
 Row = Mapping[str, str | int | float]
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value below which ``share`` per cent of ``values`` lie; NaN of none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))] if ordered else float("nan")
+
+
 def machine() -> dict[str, str | int]:
     """Return what a figure depends on."""
-    return {"cpus": os.cpu_count() or 0, "python": platform.python_version(), "platform": platform.platform()}
+    return {
+        "cpus": os.cpu_count() or 0,
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
 
 
 def report(name: str, title: str, rows: Sequence[Row]) -> None:

@@ -26,8 +26,9 @@ import uvloop
 
 from benchmarks.harness import report
 from protocol.compression import Codec
+from protocol.driver import LinkDriver
 from protocol.errors import ConnectionClosed
-from protocol.events import HelloReceived, Received, Settled
+from protocol.events import Closed, Event, HelloReceived, Received, Settled
 from protocol.link import Link, Side
 from protocol.messages import Hello, Item, Op, Welcome
 from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
@@ -66,52 +67,23 @@ def items() -> list[Item]:
 ITEMS = items()
 
 
-class Pump:
-    """Drives one link over one connection, as the daemons' sessions do."""
-
-    def __init__(self, link: Link, connection: WebSocketConnection) -> None:
-        self.link = link
-        self.connection = connection
-        self.wake = asyncio.Event()
-
-    async def write(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self.wake.clear()
-            while frames := self.link.data_to_send(loop.time()):
-                await self.connection.send(frames)
-            due = self.link.next_timer()
-            timer = None if due is None else loop.call_at(due, self.wake.set)
-            await self.wake.wait()
-            if timer is not None:
-                timer.cancel()
-            self.link.handle_timer(loop.time())
-
-    async def read(self, handle: Callable[[object, float], None]) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            data = await self.connection.receive()
-            now = loop.time()
-            self.link.receive(data, now)
-            while (event := self.link.next_event()) is not None:
-                handle(event, now)
-            self.wake.set()
-
-    async def run(self, handle: Callable[[object, float], None]) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.read(handle), name="read")
-                group.create_task(self.write(), name="write")
-        except* ConnectionClosed:
-            pass
+async def drive(link: Link, connection: WebSocketConnection, handle: Callable[[Event], None]) -> None:
+    """Drive one link over one connection, as the daemons' sessions do."""
+    driver = LinkDriver(link, connection, handle, clock=asyncio.get_running_loop().time)
+    async with asyncio.TaskGroup() as tasks:
+        await driver.run(tasks, "link")
 
 
 def link_source(settings: LinkSettings) -> Session:
     async def run(connection: WebSocketConnection, meter: Meter) -> None:
-        link = Link(Side.CLOUD, settings, Random(1), now=asyncio.get_running_loop().time())
+        time = asyncio.get_running_loop().time
+        link = Link(Side.CLOUD, settings, Random(1), now=time())
         supply = cycle(ITEMS)
 
-        def handle(event: object, now: float) -> None:
+        def handle(event: Event) -> None:
+            now = time()
+            if isinstance(event, Closed):
+                return
             if isinstance(event, HelloReceived):
                 link.welcome(Welcome(1, "bench"), now)
                 wanted = BACKLOG
@@ -123,25 +95,25 @@ def link_source(settings: LinkSettings) -> Session:
             for item in islice(supply, wanted):
                 link.send(item, now)
 
-        await Pump(link, connection).run(handle)
+        await drive(link, connection, handle)
 
     return run
 
 
 def link_sink(settings: LinkSettings) -> Session:
     async def run(connection: WebSocketConnection, meter: Meter) -> None:
-        now = asyncio.get_running_loop().time()
-        link = Link(Side.EDGE, settings, Random(1), now=now)
-        link.start(Hello(NodeName("edge"), "instance"), now)
+        time = asyncio.get_running_loop().time
+        link = Link(Side.EDGE, settings, Random(1), now=time())
+        link.start(Hello(NodeName("edge"), "instance"), time())
         held: dict[ObjectKey, bytes] = {}
 
-        def handle(event: object, now: float) -> None:
+        def handle(event: Event) -> None:
             if isinstance(event, Received):
                 for item in event.items:
                     held[item.key] = item.body
-                link.settle(event.batch, None, now)
+                link.settle(event.batch, None, time())
 
-        await Pump(link, connection).run(handle)
+        await drive(link, connection, handle)
 
     return run
 

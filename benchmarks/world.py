@@ -23,6 +23,7 @@ from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, NODE_USER_PREFI
 
 DISTINCT = 2_000
 """ConfigMaps that the first node's second pod names: what one node can take of distinct objects."""
+SETTINGS_EACH = 10
 MESH_NODES = 40
 """Nodes with a pod in the namespace ``mesh``, whose Services they all hold."""
 SHARED = "shared"
@@ -34,9 +35,9 @@ def node_name(number: int) -> str:
     return f"edge-{number:05d}"
 
 
-def settings_name(number: int) -> str:
-    """Return the name of the ConfigMap that only node ``number`` holds."""
-    return f"settings-{number:05d}"
+def settings_name(number: int, which: int = 0) -> str:
+    """Return the name of one of the :data:`SETTINGS_EACH` ConfigMaps that only node ``number`` holds."""
+    return f"settings-{number:05d}-{which}"
 
 
 def config_map(name: str, sent_ns: int, *, size_bytes: int = 256, namespace: str = "default") -> Body:
@@ -98,7 +99,8 @@ async def make_world(folder: Path, nodes: int, *, own_objects: int = 0, plain: b
         own = [f"own-{number:05d}-{each}" for each in range(own_objects)]
         for each in own:
             await client.create("configmaps", config_map(each, time.monotonic_ns()))
-        await client.create("pods", pod(f"app-{name}", name, own if plain else [settings_name(number), SHARED]))
+        settings = [settings_name(number, which) for which in range(SETTINGS_EACH)]
+        await client.create("pods", pod(f"app-{name}", name, own if plain else [*settings, SHARED]))
 
     await _side_by_side(nodes, add)
     if not plain:
