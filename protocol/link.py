@@ -105,8 +105,12 @@ class Link:
         "_hello",
         "_incompressible",
         "_inventory",
+        "_inventory_bytes",
+        "_inventory_done",
         "_keepalive",
         "_out",
+        "_pong",
+        "_received_at_open",
         "_receiver",
         "_sender",
         "bytes_received",
@@ -136,8 +140,12 @@ class Link:
         self._epoch = 0
         self._codec = Codec.NONE
         self._incompressible = 0
+        self._received_at_open = 0
         self._hello: Hello | None = None
-        self._inventory: list[InventoryEntry] | None = None
+        self._inventory: list[InventoryEntry] = []
+        self._inventory_bytes = 0
+        self._inventory_done = False
+        self._pong = 0
         self._events: deque[Event] = deque()
         self._out: list[bytes] = []
         self._closed: Closed | None = None
@@ -153,6 +161,11 @@ class Link:
     def closed(self) -> Closed | None:
         """How the session ended; None while it has not. The driver closes the transport with its code and reason."""
         return self._closed
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the session is open and the peer has spoken in it, and so knows its epoch."""
+        return self.state is State.OPEN and self.bytes_received > self._received_at_open
 
     @property
     def rtt_s(self) -> float | None:
@@ -178,6 +191,7 @@ class Link:
         return (
             self.state is State.OPEN
             and not self._out
+            and not self._pong
             and not self._receiver.ack_due
             and not self._receiver.nack_due
             and self._sender.idle
@@ -319,6 +333,9 @@ class Link:
 
     def data_to_send(self, now: float) -> list[bytes]:
         """Return the frames to write now, in order: about ``burst_bytes``. Call it until it returns none."""
+        if self._pong and self.state is State.OPEN:
+            self._emit(FrameType.PONG, payloads.encode_number(self._pong))
+            self._pong = 0
         if self.state is State.OPEN:
             if self._generation != self.outbox.generation:
                 self._supersede(now)
@@ -420,6 +437,7 @@ class Link:
         self._epoch = welcome.epoch
         self._keepalive.interval_s = welcome.keepalive_s
         self._keepalive.heard(now)
+        self._received_at_open = self.bytes_received
         self.state = State.OPEN
 
     def _accept_offer(self, offer: Offer) -> None:
@@ -460,7 +478,9 @@ class Link:
         self._events.append(GoingAway(payloads.decode_number(payload)))
 
     def _on_ping(self, payload: Buffer, now: float) -> None:
-        self._emit(FrameType.PONG, payloads.encode_number(payloads.decode_number(payload)))
+        # Only the newest ping's answer counts, so one that cannot go out yet is replaced: a peer that pings and does
+        # not read costs nothing.
+        self._pong = int(payloads.decode_number(payload))
 
     def _on_pong(self, payload: Buffer, now: float) -> None:
         self._keepalive.pong(int(payloads.decode_number(payload)), now)
@@ -468,7 +488,7 @@ class Link:
     def _on_volatile(self, payload: Buffer, now: float) -> None:
         ping, body = payloads.decode_volatile(payload)
         if ping:
-            self._emit(FrameType.PONG, payloads.encode_number(ping))
+            self._pong = ping
         self._events.append(VolatileReceived(body))
 
     def _on_batch(self, payload: Buffer, now: float) -> None:
@@ -483,13 +503,19 @@ class Link:
         sequence, confirmed, last, entries = payloads.decode_inventory(payload)
         if not self._receiver.accept(sequence, confirmed):
             return
+        if self._inventory_done:
+            # Each is answered with a difference of its own, so a peer that repeats it could make work without end.
+            raise RemoteProtocolError(CloseCode.UNEXPECTED_FRAME, "a second inventory")
         self._receiver.begin(sequence, 0, 0)
         self._receiver.settle(sequence, None)
-        gathered = self._inventory = [*(self._inventory or ()), *entries]
-        if len(gathered) > self.settings.max_inventory:
-            raise RemoteProtocolError(CloseCode.FRAME_TOO_LARGE, f"inventory of over {self.settings.max_inventory}")
+        self._inventory += entries
+        self._inventory_bytes += len(payload)
+        settings = self.settings
+        if len(self._inventory) > settings.max_inventory or self._inventory_bytes > settings.max_inventory_bytes:
+            raise RemoteProtocolError(CloseCode.FRAME_TOO_LARGE, f"inventory of over {settings.max_inventory} entries")
         if last:
-            self._inventory = None
+            gathered, self._inventory = self._inventory, []
+            self._inventory_done = True
             self._events.append(InventoryReceived(gathered))
 
     def _on_ack(self, payload: Buffer, now: float) -> None:

@@ -1,10 +1,10 @@
-"""One node's connection: moves bytes between a transport and a Link, and the Link's events to who handles them.
+"""One node's connection: what its Link says goes to the hub, what the hub says goes to its Link.
 
-Contract. A session owns three activities in one task group: the caller's own task reads; one task writes, woken by an
-event, and arms the link's one timer; a third exists only while there is something to do that may wait (opening,
-comparing an inventory, applying reports) and does it strictly in order. What waits for the third is bounded by the
-link's window. :meth:`Session.deliver` neither waits nor fails: the link's outbox coalesces per object, so a slow node
-holds up nobody. Whoever ends the session first wins; the peer is told why in the link's last frame.
+Contract. One task group: the caller's own task and the link driver's writer move frames; a third task exists only while
+there is something to do that may wait (opening, comparing an inventory, applying reports) and does it strictly in
+order. What waits for it is bounded by the link's window. :meth:`Session.deliver` neither waits nor fails: the link's
+outbox coalesces per object, so a slow node holds up nobody. Whoever ends the session first wins; the peer is told why
+in the link's last frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 
 from cloudcore.clock import Clock
 from cloudcore.security.identity import Identity
-from protocol.errors import ConnectionClosed
+from protocol.driver import LinkDriver
 from protocol.events import (
     Closed,
     Event,
@@ -72,19 +72,13 @@ class Session:
 
     __slots__ = (
         "_clock",
-        "_close_s",
-        "_connection",
+        "_driver",
         "_heartbeats",
         "_host",
         "_tasks",
-        "_timer",
-        "_timer_at",
         "_todo",
-        "_wake",
         "_worker",
-        "_writer",
         "address",
-        "confirmed",
         "hello",
         "identity",
         "link",
@@ -107,16 +101,11 @@ class Session:
         close_s: float,
     ) -> None:
         self._host = host
-        self._connection = connection
         self._clock = clock
-        self._close_s = close_s
-        self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._driver = LinkDriver(link, connection, self._handle, clock=clock.monotonic, close_s=close_s)
         self._todo: deque[Event] = deque()
         self._tasks: asyncio.TaskGroup | None = None
         self._worker: asyncio.Task[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
         self._heartbeats: HeartbeatDecoder | None = None
         self.identity = identity
         self.link = link
@@ -126,8 +115,6 @@ class Session:
         self.hello: Hello | None = None
         self.node_revision = 0
         """Revision of the Node object that let this session in; 0 before it is open."""
-        self.confirmed = False
-        """Whether the edge has said anything since the welcome, and so has stored its epoch."""
         self.resumed = False
         """Whether all that differed at the beginning has been handed to the link."""
         self.rejections: dict[str, str] = {}
@@ -147,80 +134,31 @@ class Session:
         """Let the edge in."""
         self.link.welcome(welcome, self._clock.monotonic())
         self.resumed = welcome.resume is Resume.EQUAL
-        self._wake.set()
+        self._driver.pump()
 
     def deliver(self, item: Item) -> None:
         """Owe ``item`` to the edge. Does not block."""
         self.link.send(item, self._clock.monotonic())
-        self._wake.set()
+        self._driver.pump()
 
     def end(self, code: int, reason: str, *, retry_after_s: float = 0.0) -> None:
         """End the session and tell the edge why. Idempotent."""
         self.link.close(code, reason, self._clock.monotonic(), retry_after_s=retry_after_s)
-        self._after_link()
+        self._driver.pump()
 
     def drain(self, retry_after_s: float) -> None:
         """Send no more, and ask the edge to come back after ``retry_after_s`` seconds."""
         self.link.go_away(retry_after_s, self._clock.monotonic())
-        self._wake.set()
+        self._driver.pump()
 
     async def run(self) -> Closed:
         """Drive the connection until it ends, and say how it did."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._writer = tasks.create_task(self._write(), name=f"session of {self.identity.node}: write")
-                await self._read()
+                return await self._driver.run(tasks, f"session of {self.identity.node}")
         finally:
             self._tasks = None
-            self._disarm()
-        closed = self.link.closed
-        assert closed is not None
-        return closed
-
-    async def _read(self) -> None:
-        link, clock = self.link, self._clock
-        try:
-            while link.closed is None:
-                data = await self._connection.receive()
-                greeted = link.epoch != 0
-                link.receive(data, clock.monotonic())
-                self.confirmed = greeted and link.closed is None
-                self._after_link()
-        except ConnectionClosed as exc:
-            link.connection_lost(exc.code, exc.reason)
-            self._after_link()
-
-    async def _write(self) -> None:
-        try:
-            while True:
-                frames = self.link.data_to_send(self._clock.monotonic())
-                if frames:
-                    await self._connection.send(frames)
-                elif self.link.closed is not None:
-                    return
-                else:
-                    self._arm()
-                    await self._wake.wait()
-                    self._wake.clear()
-        except ConnectionClosed as exc:
-            self.link.connection_lost(exc.code, exc.reason)
-        finally:
-            self._after_link()
-            await self._close_connection()
-
-    async def _close_connection(self) -> None:
-        closed = self.link.closed
-        code, reason = (closed.code, closed.reason) if closed is not None else (CloseCode.GOING_AWAY, "shutting down")
-        # A code that must not go on the wire (RFC 6455 §7.4.1) is replaced; nobody is there to read it anyway.
-        await self._connection.close(CloseCode.GOING_AWAY if code == CloseCode.ABNORMAL else code, reason)
-
-    def _after_link(self) -> None:
-        """Hand on the link's events and wake the writer if need be; called whenever the link was given something."""
-        while (event := self.link.next_event()) is not None:
-            self._handle(event)
-        if not self.link.quiet:
-            self._wake.set()
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Received | HelloReceived | InventoryReceived):
@@ -238,9 +176,6 @@ class Session:
         self._todo.clear()
         if self._worker is not None and self._worker is not asyncio.current_task():
             self._worker.cancel()
-        if self._writer is not None:
-            # A peer that takes nothing must not keep the session: its last frame has this long.
-            asyncio.get_running_loop().call_later(self._close_s, self._writer.cancel)
 
     async def _work(self) -> None:
         try:
@@ -259,7 +194,7 @@ class Session:
         elif isinstance(event, Received):
             verdicts = await self._host.apply(self, list(event.items))
             self.link.settle(event.batch, verdicts, self._clock.monotonic())
-        self._after_link()
+        self._driver.pump()
 
     def _take_heartbeat(self, body: bytes) -> None:
         if self._heartbeats is None:
@@ -280,25 +215,3 @@ class Session:
                 self._host.rejected(self, item, verdict)
             elif self.rejections:
                 self.rejections.pop(str(item.key), None)
-
-    def _arm(self) -> None:
-        due = self.link.next_timer()
-        if due is None:
-            self._disarm()
-        elif self._timer is None or due < self._timer_at:
-            self._disarm()
-            # A timer that fires early finds nothing due and is armed anew; moving it at each frame would cost more.
-            delay = max(0.0, due - self._clock.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
-            self._timer_at = due
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.link.handle_timer(self._clock.monotonic())
-        self._after_link()
-        self._arm()  # not left to the writer, which may be held up by the very silence this timer is for

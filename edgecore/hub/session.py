@@ -1,6 +1,6 @@
-"""One session with the cloud: moves frames, applies batches to the meta store, sends what is owed and heartbeats.
+"""One session with the cloud: applies batches to the meta store, sends what is owed and heartbeats.
 
-Tasks, all in one group that ends with the session: *read* feeds the link; *write* drains it and arms its timer;
+Contract. Tasks, all in one group that ends with the session: the caller's own and the link driver's writer move frames;
 *apply* is the only one that writes to the store, one commit for all batches that have gathered, and settles them
 after it; *beat* sends heartbeats. The link's window bounds what can gather for *apply*. While the disk takes no
 writes the session stays up: batches are answered ``later``, heartbeats and reports still go up.
@@ -20,7 +20,7 @@ from edgecore.hub.owing import owe, take_verdicts
 from edgecore.meta.base import StorageUnavailable
 from edgecore.meta.store import MetaStore, StaleEpoch
 from edgecore.meta.upstream import Owed
-from protocol.errors import ConnectionClosed
+from protocol.driver import LinkDriver
 from protocol.events import Closed, Event, GoingAway, Received, Settled, WelcomeReceived
 from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatEncoder, Load
@@ -94,7 +94,6 @@ class Session:
         restate: bool = False,
         on_open: Callable[[Welcome], None] = lambda _: None,
     ) -> None:
-        self._connection = connection
         self._store = store
         self._introduction = introduction
         self._load = load
@@ -102,10 +101,11 @@ class Session:
         self._on_open = on_open
         self._loop = asyncio.get_running_loop()
         self._link = Link(Side.EDGE, settings or LinkSettings(), rng, now=self._loop.time())
+        self._driver = LinkDriver(self._link, connection, self._handle, clock=self._loop.time)
+        self._others: list[asyncio.Task[None]] = []
         self._welcome: Welcome | None = None
         self._batches: deque[Received] = deque()
         self._retry_after_s = 0.0
-        self._wake_write = asyncio.Event()
         self._wake_apply = asyncio.Event()
         self._opened = asyncio.Event()
         self._speaking = asyncio.Event()
@@ -119,29 +119,21 @@ class Session:
     async def run(self) -> Ending:
         """Run the session until either side, the network or :meth:`leave` ends it."""
         self._link.start(self._hello(), self._now())
-        closed = Closed(CloseCode.ABNORMAL, "session cancelled")
         try:
             async with asyncio.TaskGroup() as tasks:
-                others = [
-                    tasks.create_task(self._read(), name="hub-read"),
+                self._others = [
                     tasks.create_task(self._apply(), name="hub-apply"),
                     tasks.create_task(self._beat(), name="hub-beat"),
                 ]
-                closed = await self._write()
-                for task in others:
-                    task.cancel()
+                closed = await self._driver.run(tasks, "hub")
         finally:
             self._store.on_owed(None)
-            # 1006 must not go on the wire (RFC 6455 §7.4.1); then nobody is there to read it anyway.
-            code = CloseCode.GOING_AWAY if closed.code == CloseCode.ABNORMAL else closed.code
-            await self._connection.close(code, closed.reason)
         retry_after_s = max(self._retry_after_s, closed.retry_after_s)
         return Ending(closed.code, closed.reason, retry_after_s, self._welcome is not None)
 
     def leave(self, reason: str) -> None:
         """Say goodbye to the cloud and end the session."""
-        self._link.close(CloseCode.GOING_AWAY, reason, self._now())
-        self._wake_write.set()
+        self._close(CloseCode.GOING_AWAY, reason)
 
     def _hello(self) -> Hello:
         store, who = self._store, self._introduction
@@ -157,46 +149,6 @@ class Session:
 
     def _now(self) -> float:
         return self._loop.time()
-
-    # Moving frames
-
-    async def _read(self) -> None:
-        try:
-            while self._link.closed is None:
-                data = await self._connection.receive()
-                self._link.receive(data, self._now())
-                self._drain_events()
-                self._wake_write.set()
-        except ConnectionClosed as error:
-            self._link.connection_lost(error.code, error.reason)
-            self._wake_write.set()
-
-    async def _write(self) -> Closed:
-        while True:
-            self._wake_write.clear()
-            self._link.handle_timer(self._now())
-            try:
-                while frames := self._link.data_to_send(self._now()):
-                    await self._connection.send(frames)
-            except ConnectionClosed as error:
-                self._link.connection_lost(error.code, error.reason)
-            self._drain_events()
-            if self._link.closed is not None:
-                return self._link.closed
-            await self._wait_for_work()
-
-    async def _wait_for_work(self) -> None:
-        due = self._link.next_timer()
-        alarm = None if due is None else self._loop.call_at(due, self._wake_write.set)
-        try:
-            await self._wake_write.wait()
-        finally:
-            if alarm is not None:
-                alarm.cancel()
-
-    def _drain_events(self) -> None:
-        while (event := self._link.next_event()) is not None:
-            self._handle(event)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -214,6 +166,9 @@ class Session:
                 self._retry_after_s = retry_after_s
                 self._going_away = True
                 self._wake_apply.set()
+            case Closed():
+                for task in self._others:
+                    task.cancel()
 
     # Applying
 
@@ -240,7 +195,7 @@ class Session:
         self._owe(self._store.owed())
         if welcome.resume is Resume.INVENTORY:
             self._link.send_inventory(list(self._store.inventory()), self._now())
-        self._wake_write.set()
+        self._driver.pump()
 
     async def _epoch_durable(self, welcome: Welcome) -> bool:
         equal = welcome.resume is Resume.EQUAL
@@ -292,15 +247,15 @@ class Session:
 
     def _settle(self, batch: Received, verdicts: Sequence[Verdict]) -> None:
         self._link.settle(batch.batch, verdicts, self._now())
-        self._wake_write.set()
+        self._driver.pump()
 
     def _owe(self, rows: Sequence[Owed]) -> None:
         owe(self._link, rows, self._now())
-        self._wake_write.set()
+        self._driver.pump()
 
     def _close(self, code: int, reason: str) -> None:
         self._link.close(code, reason, self._now())
-        self._wake_write.set()
+        self._driver.pump()
 
     # Heartbeats
 
@@ -311,5 +266,5 @@ class Session:
         while True:
             load = replace(self._load(), rtt_us=round((self._link.rtt_s or 0.0) * 1e6))
             self._link.send_volatile(encoder.encode(load), self._now())
-            self._wake_write.set()
+            self._driver.pump()
             await asyncio.sleep(self._welcome.heartbeat_s)

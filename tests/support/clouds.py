@@ -19,7 +19,7 @@ from cloudcore.hub.settings import HubSettings
 from cloudcore.security.identity import Identity
 from cloudcore.store.memory import MemoryStore
 from protocol.digest import Digest
-from protocol.errors import ConnectionClosed
+from protocol.driver import LinkDriver
 from protocol.events import Closed, Event, Received, Settled, WelcomeReceived
 from protocol.link import Link, Side
 from protocol.messages import Hello, InventoryEntry, Item, Op, Outcome, Resume, Verdict, Welcome
@@ -97,8 +97,7 @@ class Edge:
         self.unacked: list[Received] = []
         self._cloud = cloud
         self._identity = identity or Identity(NodeName(holding.node), holding.certificate)
-        self._changed = asyncio.Event()
-        self._wake = asyncio.Event()
+        self._driver = LinkDriver(self.link, self.near, self._handle, clock=cloud.clock.monotonic)
 
     @property
     def closed(self) -> Closed | None:
@@ -107,13 +106,11 @@ class Edge:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._cloud.hub.serve(self.far, self._identity), name="serve")
-            tasks.create_task(self._pump(), name="pump")
-            tasks.create_task(self._tick(), name="tick")
-            await self._read()
+            await self._driver.run(tasks, f"edge {self.holding.node}")
 
     def start(self) -> None:
         self.link.start(self.holding.hello(), self._now())
-        self._wake.set()
+        self._driver.pump()
 
     def put(self, resource: str, namespace: str, name: str, uid: str, body: Any) -> None:
         key = ObjectKey(resource, namespace, name)
@@ -121,11 +118,11 @@ class Edge:
 
     def send(self, item: Item) -> None:
         self.link.send(item, self._now())
-        self._wake.set()
+        self._driver.pump()
 
     def heartbeat(self, body: bytes = b"\x80") -> None:
         self.link.send_volatile(body, self._now())
-        self._wake.set()
+        self._driver.pump()
 
     def raw(self, frame: bytes) -> None:
         """Send a frame that no link would."""
@@ -136,45 +133,6 @@ class Edge:
 
     def _now(self) -> float:
         return self._cloud.clock.monotonic()
-
-    async def _read(self) -> None:
-        try:
-            while self.link.closed is None:
-                self.link.receive(await self.near.receive(), self._now())
-                self._events()
-        except ConnectionClosed as exc:
-            self.link.connection_lost(exc.code, exc.reason)
-        finally:
-            self._wake.set()
-
-    async def _pump(self) -> None:
-        try:
-            while True:
-                frames = self.link.data_to_send(self._now())
-                if frames:
-                    await self.near.send(frames)
-                elif self.link.closed is not None:
-                    return
-                else:
-                    await self._wake.wait()
-                    self._wake.clear()
-        except ConnectionClosed:
-            pass
-        finally:
-            await self.near.close()
-
-    async def _tick(self) -> None:
-        while self.link.closed is None:
-            await asyncio.sleep(0.01)
-            due = self.link.next_timer()
-            if due is not None and due <= self._now():
-                self.link.handle_timer(self._now())
-            self._wake.set()
-
-    def _events(self) -> None:
-        while (event := self.link.next_event()) is not None:
-            self._handle(event)
-        self._wake.set()
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, WelcomeReceived):
@@ -202,7 +160,7 @@ class Edge:
                 self.holding.apply(item)
             verdicts.append(verdict)
         self.link.settle(event.batch, verdicts, self._now())
-        self._wake.set()
+        self._driver.pump()
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
-from protocol.errors import ConnectionClosed
+from protocol.driver import LinkDriver
 from protocol.events import Closed, Event, HelloReceived
 from protocol.link import Link, Side
 from protocol.messages import Hello, Item, Resume, Welcome
@@ -32,6 +32,7 @@ class PlayedCloud:
         self.link = Link(Side.CLOUD, LinkSettings(), Random(seed), now=self._loop.time())
         self.events: list[Event] = []
         self._moved = asyncio.Event()
+        self._driver = LinkDriver(self.link, self._connection, self._take, clock=self._loop.time)
         self._task = self._loop.create_task(self._run(), name="played-cloud")
 
     @property
@@ -40,30 +41,17 @@ class PlayedCloud:
         return self._connection
 
     async def _run(self) -> None:
-        try:
-            while True:
-                await self.flush()
-                timer = self.link.next_timer()
-                async with asyncio.timeout_at(timer):
-                    self.link.receive(await self._connection.receive(), self._loop.time())
-                self._take_events()
-        except TimeoutError:
-            self.link.handle_timer(self._loop.time())
-            self._take_events()
-            await self._run()
-        except ConnectionClosed as error:
-            self.link.connection_lost(error.code, error.reason)
-            self._take_events()
+        async with asyncio.TaskGroup() as tasks:
+            await self._driver.run(tasks, "played-cloud")
 
-    def _take_events(self) -> None:
-        while (event := self.link.next_event()) is not None:
-            self.events.append(event)
+    def _take(self, event: Event) -> None:
+        self.events.append(event)
         self._moved.set()
 
     async def flush(self) -> None:
         """Write out what the link has to send."""
-        while frames := self.link.data_to_send(self._loop.time()):
-            await self._connection.send(frames)
+        self._driver.pump()
+        await asyncio.sleep(0)
 
     async def wait_for(self, kind: type[E], matching: Callable[[E], bool] = lambda _: True) -> E:
         """Return the next event of ``kind`` that matches, dropping it; others stay."""
@@ -90,7 +78,6 @@ class PlayedCloud:
         await self.wait_for(HelloReceived)
         self.link.refuse(code, reason, self._loop.time(), retry_after_s=retry_after_s)
         await self.flush()
-        await self._connection.close(code, reason)
 
     async def send(self, *items: Item) -> None:
         """Send items to the edge."""
