@@ -110,7 +110,6 @@ class Link:
         "_keepalive",
         "_out",
         "_pong",
-        "_received_at_open",
         "_receiver",
         "_sender",
         "bytes_received",
@@ -140,7 +139,6 @@ class Link:
         self._epoch = 0
         self._codec = Codec.NONE
         self._incompressible = 0
-        self._received_at_open = 0
         self._hello: Hello | None = None
         self._inventory: list[InventoryEntry] = []
         self._inventory_bytes = 0
@@ -161,11 +159,6 @@ class Link:
     def closed(self) -> Closed | None:
         """How the session ended; None while it has not. The driver closes the transport with its code and reason."""
         return self._closed
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the session is open and the peer has spoken in it, and so knows its epoch."""
-        return self.state is State.OPEN and self.bytes_received > self._received_at_open
 
     @property
     def rtt_s(self) -> float | None:
@@ -437,7 +430,6 @@ class Link:
         self._epoch = welcome.epoch
         self._keepalive.interval_s = welcome.keepalive_s
         self._keepalive.heard(now)
-        self._received_at_open = self.bytes_received
         self.state = State.OPEN
 
     def _accept_offer(self, offer: Offer) -> None:

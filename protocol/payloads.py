@@ -35,6 +35,12 @@ MAX_BATCH_ITEMS = 1024
 """No batch holds more items, so that an ack that rejects them all fits its frame."""
 INVENTORY_CHUNK = 1000
 """Entries per inventory frame; with the longest names Kubernetes allows a chunk stays below 1 MiB."""
+MAX_NAMING_BYTES = 1024
+"""What names an item (resource, namespace, name, uid, version, id) is no longer; the longest Kubernetes allows fit.
+Without it a frame of a few bytes could unfold into names of megabytes, which no window counts."""
+MAX_HELLO_BYTES = 4096
+MAX_CODE_CHARACTERS = 64
+MAX_REASON_CHARACTERS = 512
 DIGEST_BYTES = 16
 
 Buffer = bytes | memoryview
@@ -46,6 +52,7 @@ _OPS = tuple(Op)
 _OUTCOMES = tuple(Outcome)
 _RESUMES = tuple(Resume)
 _NUMBER = (int, float)
+_INFINITY = float("inf")
 _packer = msgpack.Packer(use_bin_type=True, autoreset=True)
 _pack: Callable[[object], bytes] = _packer.pack
 
@@ -117,8 +124,8 @@ def _check(what: str, fields: Sequence[Any], *types: type | tuple[type, ...]) ->
     for index, (field, wanted) in enumerate(zip(fields, types, strict=False)):
         if not isinstance(field, wanted) or isinstance(field, bool):
             raise malformed(f"{what}: field {index} has the wrong type {type(field).__name__}")
-        if isinstance(field, _NUMBER) and not field >= 0:  # "not >=" also catches NaN
-            raise malformed(f"{what}: field {index} is negative")
+        if isinstance(field, _NUMBER) and not 0 <= field < _INFINITY:  # catches NaN too
+            raise malformed(f"{what}: field {index} is negative or not finite")
 
 
 def encode_hello(hello: Hello, offer: Offer) -> bytes:
@@ -149,6 +156,8 @@ def decode_hello(data: Buffer) -> tuple[Hello, Offer]:
         raise FrameError(
             CloseCode.UNKNOWN_VERSION, f"protocol version {fields[0]} is not spoken here, {PROTOCOL_VERSION} is"
         )
+    if len(data) > MAX_HELLO_BYTES:
+        raise malformed(f"hello of {len(data)} bytes, limit {MAX_HELLO_BYTES}")
     _check("hello", fields, int, str, str, str, int, bytes, int, str, int, int, int)
     if len(fields) < 11 or len(fields[5]) != DIGEST_BYTES:
         raise malformed("hello: fields are missing or the digest has the wrong length")
@@ -224,8 +233,10 @@ def decode_batch(data: Buffer) -> tuple[int, int, list[Item]]:
     _check_columns("batch", count, str, resources, namespaces, names, uids, *((ids,) if ids else ()))
     _check_columns("batch", count, int, versions)
     _check_columns("batch", count, bytes, bodies)
-    if max(ops) >= len(_OPS) or max(map(len, bodies)) > MAX_BODY_BYTES:
+    sizes = list(map(len, bodies))
+    if max(ops) >= len(_OPS) or max(sizes) > MAX_BODY_BYTES:
         raise malformed("batch: unknown operation or a body over the limit")
+    _check_naming("batch", len(data) - sum(sizes), count)
     keys = map(_new_key, zip(resources, namespaces, names, strict=True))
     columns = zip(map(_OPS.__getitem__, ops), keys, uids, versions, bodies, ids or repeat("", count), strict=True)
     items = list(map(_new_item, columns))
@@ -239,6 +250,11 @@ def _check_columns(what: str, count: int, wanted: type, *columns: Any) -> None:
     for column in columns:
         if type(column) is not tuple or len(column) != count or set(map(type, column)) != only:
             raise malformed(f"{what}: a column is not {count} values of {wanted.__name__}")
+
+
+def _check_naming(what: str, size_bytes: int, count: int) -> None:
+    if size_bytes > (count + 1) * MAX_NAMING_BYTES:
+        raise malformed(f"{what}: names of {size_bytes} bytes for {count} items")
 
 
 def encode_inventory(sequence: int, confirmed: int, entries: Sequence[InventoryEntry], *, last: bool) -> bytes:
@@ -260,6 +276,7 @@ def decode_inventory(data: Buffer) -> tuple[int, int, bool, list[InventoryEntry]
     count = len(resources)
     if count > INVENTORY_CHUNK:
         raise malformed(f"inventory chunk of {count} entries")
+    _check_naming("inventory", len(data), count)
     if count:
         _check_columns("inventory", count, str, resources, namespaces, names, uids)
         _check_columns("inventory", count, int, versions)
@@ -300,12 +317,13 @@ def _exceptions(rows: Iterable[Any]) -> Iterable[tuple[int, int, Verdict]]:
         _check("ack", row, int, int, int, str, str)
         if not 0 < row[2] < len(_OUTCOMES):
             raise malformed("ack: unknown outcome")
-        yield row[0], row[1], Verdict(_OUTCOMES[row[2]], row[3], row[4])
+        code, reason = row[3][:MAX_CODE_CHARACTERS], row[4][:MAX_REASON_CHARACTERS]
+        yield row[0], row[1], Verdict(_OUTCOMES[row[2]], code, reason)
 
 
 def encode_fault(fault: Fault) -> bytes:
     """Encode an error frame; the reason is cut at 512 characters."""
-    return _pack((int(fault.code), fault.reason[:512], fault.retry_after_s))
+    return _pack((int(fault.code), fault.reason[:MAX_REASON_CHARACTERS], fault.retry_after_s))
 
 
 def decode_fault(data: Buffer) -> Fault:
@@ -316,7 +334,8 @@ def decode_fault(data: Buffer) -> Fault:
     """
     fields = _unpack(data, 3)
     _check("error", fields, int, str, _NUMBER)
-    return Fault(*fields[:3])
+    code, reason, retry_after_s = fields[:3]
+    return Fault(code, reason[:MAX_REASON_CHARACTERS], retry_after_s)
 
 
 def encode_number(value: float) -> bytes:

@@ -34,6 +34,7 @@ class LinkSettings:
         redelivery: When to send again what was not received, and when to give up.
         later: When to send again what the peer wants later.
         max_inventory: An inventory of more entries closes the session.
+        max_inventory_bytes: So does one that takes more bytes on the wire, decompressed.
     """
 
     linger_s: float = 0.020
@@ -51,3 +52,4 @@ class LinkSettings:
     redelivery: RetryPolicy = STANDARD
     later: RetryPolicy = LATER
     max_inventory: int = 200_000
+    max_inventory_bytes: int = 32 * 1024 * 1024

@@ -22,8 +22,8 @@ from protocol.frames import (
     decode_frame,
     encode_frame,
 )
-from protocol.messages import LATER, Hello, InventoryEntry, Resume, Verdict, Welcome
-from protocol.objects.keys import NodeName
+from protocol.messages import LATER, Hello, InventoryEntry, Item, Op, Outcome, Resume, Verdict, Welcome
+from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
 from protocol.payloads import Ack, Fault, Grant, Offer
 from tests.support.links import command, delete, put
 
@@ -310,6 +310,47 @@ def test_an_ack_that_breaks_a_rule_is_malformed(fields: tuple[object, ...]) -> N
 def test_an_inventory_chunk_over_the_limit_is_malformed() -> None:
     with pytest.raises(FrameError):
         payloads.decode_inventory(payloads.encode_inventory(1, 0, [ENTRY] * (payloads.INVENTORY_CHUNK + 1), last=True))
+
+
+LONG_NAME = "n" * payloads.MAX_NAMING_BYTES
+
+
+def test_a_batch_whose_names_unfold_into_megabytes_is_malformed() -> None:
+    item = Item(Op.PUT, ObjectKey("pods", LONG_NAME, LONG_NAME), Uid("u"), Revision(1), b"")
+    with pytest.raises(FrameError, match="names of"):
+        payloads.decode_batch(payloads.encode_batch(1, 0, [item]))
+
+
+def test_a_body_makes_no_room_for_longer_names() -> None:
+    item = Item(Op.PUT, ObjectKey("pods", LONG_NAME, LONG_NAME), Uid("u"), Revision(1), bytes(100_000))
+    with pytest.raises(FrameError, match="names of"):
+        payloads.decode_batch(payloads.encode_batch(1, 0, [item]))
+
+
+def test_the_longest_names_that_kubernetes_allows_fit() -> None:
+    key = ObjectKey(f"{'r' * 63}.{'g' * 253}/status", "n" * 63, "p" * 253)
+    items = [Item(Op.COMMAND, key, Uid("u" * 36), Revision(2**62), b"", "i" * 300)] * payloads.MAX_BATCH_ITEMS
+    assert payloads.decode_batch(payloads.encode_batch(1, 0, items))[2] == items
+
+
+def test_an_inventory_whose_names_unfold_into_megabytes_is_malformed() -> None:
+    entry = InventoryEntry(ObjectKey("pods", LONG_NAME, LONG_NAME), Uid("u"), Revision(1))
+    with pytest.raises(FrameError, match="names of"):
+        payloads.decode_inventory(payloads.encode_inventory(1, 0, [entry], last=True))
+
+
+def test_a_hello_of_megabytes_is_malformed() -> None:
+    with pytest.raises(FrameError, match="hello of"):
+        payloads.decode_hello(payloads.encode_hello(Hello(NodeName("n"), "i" * 2**20, "", 0, bytes(16)), OFFER))
+
+
+def test_what_a_peer_says_of_itself_is_cut() -> None:
+    verdict = Verdict(Outcome.REJECTED, "c" * 2**20, "r" * 2**20)
+    (_, _, told) = payloads.decode_ack(payloads.encode_ack(Ack(1, 1, ((1, 0, verdict),)))).exceptions[0]
+    assert len(told.code) == payloads.MAX_CODE_CHARACTERS
+    assert len(told.reason) == payloads.MAX_REASON_CHARACTERS
+    fault = payloads.decode_fault(msgpack.packb((4000, "r" * 2**20, 0)))
+    assert len(fault.reason) == payloads.MAX_REASON_CHARACTERS
 
 
 @pytest.mark.parametrize("digest", [b"", bytes(15), bytes(17)])

@@ -625,7 +625,42 @@ def test_an_inventory_is_bounded() -> None:
     assert ended(cloud).code == CloseCode.FRAME_TOO_LARGE
 
 
+def test_an_inventory_is_bounded_in_bytes_too() -> None:
+    cloud, edge = link_pair(cloud=LinkSettings(max_inventory_bytes=2000))
+    edge.send_inventory([entry("n" * 250 + str(index)) for index in range(10)], 0.0)
+    transfer(edge, cloud, 0.0)
+    assert ended(cloud).code == CloseCode.FRAME_TOO_LARGE
+
+
+def test_a_second_inventory_ends_the_session() -> None:
+    cloud, edge = link_pair()
+    for _ in range(2):
+        edge.send_inventory([entry("p")], 0.0)
+        exchange(edge, cloud, 0.0)
+    assert [type(event) for event in drain(cloud)] == [InventoryReceived, Closed]
+    assert cloud.closed is not None
+    assert cloud.closed.code == CloseCode.UNEXPECTED_FRAME
+
+
 # Volatile frames, keepalive, draining.
+
+
+def test_of_many_pings_that_could_not_be_answered_the_newest_is() -> None:
+    cloud, _edge = link_pair()
+    for ping in (1, 2, 3):
+        cloud.receive(frame(FrameType.PING, encode_number(ping)), 0.0)
+    assert not cloud.quiet
+    assert [decode_frame(data) for data in output(cloud, 0.0)] == [
+        decode_frame(frame(FrameType.PONG, encode_number(3)))
+    ]
+
+
+@pytest.mark.parametrize("kind", [FrameType.PING, FrameType.PONG, FrameType.NACK, FrameType.GOAWAY])
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -1])
+def test_a_number_that_is_none_ends_the_session(kind: FrameType, number: float) -> None:
+    cloud, _edge = link_pair()
+    cloud.receive(frame(kind, encode_number(number)), 0.0)
+    assert ended(cloud).code == CloseCode.MALFORMED_FRAME
 
 
 def test_a_heartbeat_arrives_unacknowledged_and_measures_the_round_trip() -> None:
