@@ -26,6 +26,7 @@ from tests.support.clusters import (
     running_cluster,
     status_of,
 )
+from tests.support.waiting import aeventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -56,23 +57,21 @@ class Away:
     async def restart(self) -> None:
         """Start the agent, which was killed."""
         await self.edge.daemon.start()
-
-        async def awake() -> bool:
-            status = await status_of(self.edge)
-            return bool(status["agent"]["pid"] == self.edge.daemon.pid) and link_of(self.edge)["phase"] == "offline"
-
-        await until("the agent runs again, offline", awake)
+        await aeventually(
+            lambda: log_lines(self.edge.daemon)[-1]["event"].startswith("offline"), what="the agent runs again, offline"
+        )
+        assert (await status_of(self.edge))["agent"] == {"running": True, "pid": self.edge.daemon.pid}
 
     async def mend(self) -> None:
         """Mend the link and wait until both sides say so."""
         self.gate.reopen()
+        await aeventually(lambda: link_of(self.edge)["phase"] == "connected", within_s=60, what="the agent is back")
         await self.cluster.node_is(self.edge.node, "True")
 
-        async def settled() -> bool:
-            status = await status_of(self.edge)
-            return status["link"]["phase"] == "connected" and status["owed"] == 0
+        async def has_told_everything() -> bool:
+            return bool((await status_of(self.edge))["owed"] == 0)
 
-        await until(f"{self.edge.node} has told everything", settled)
+        await aeventually(has_told_everything)
 
 
 @asynccontextmanager
@@ -83,11 +82,20 @@ async def away(cluster: Cluster, node: str) -> AsyncIterator[Away]:
         await edge.daemon.stop()
 
 
+async def restarted_alone(edge: Edge, name: str) -> None:
+    """Wait until the agent has started a pod's container again, as it says itself."""
+
+    async def restarted() -> bool:
+        return bool((await pods_at(edge))[name]["restarts"] == 1)
+
+    await aeventually(restarted, what=f"{name} was started again without the cloud")
+
+
 def uid_of(body: Body) -> str:
     return str(body["metadata"]["uid"])
 
 
-async def test_what_ran_is_adopted_what_ended_is_told_and_what_changed_arrives(  # noqa: PLR0914 - one long story
+async def test_what_ran_is_adopted_what_ended_is_told_and_what_changed_arrives(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     api = cluster.api
@@ -135,10 +143,7 @@ async def test_what_ran_is_adopted_what_ended_is_told_and_what_changed_arrives( 
 
         await device.restart()
 
-        async def restarted_alone() -> bool:
-            return (await pods_at(device.edge))["dies"]["restarts"] == 1
-
-        await until("the pod that died was started again without the cloud", restarted_alone)
+        await restarted_alone(device.edge, "dies")
         now = pod_processes(device.edge)
         for name in ("keeper", "reader", "deleted", "forced", "again"):
             assert now[uid_of(before[name])] == pids[uid_of(before[name])], f"{name} was not adopted"
@@ -159,11 +164,7 @@ async def test_what_ran_is_adopted_what_ended_is_told_and_what_changed_arrives( 
         assert uid_of(await cluster.pod_is("again")) == uid_of(again)
         await cluster.pod_is("new")
         shown = device.edge.data_dir / "pods" / uid_of(before["reader"]) / "containers/main/root/words/greeting"
-
-        async def arrived() -> bool:
-            return shown.read_text() == "after"
-
-        await until("the changed ConfigMap is in the pod", arrived)
+        await aeventually(lambda: shown.read_text() == "after", what="the changed ConfigMap is in the pod")
         for name in ("keeper", "reader"):
             body = await cluster.pod_is(name)
             assert uid_of(body) == uid_of(before[name])
@@ -190,16 +191,13 @@ async def test_statuses_from_meanwhile_arrive_and_keep_pods_are_never_evicted(cl
         await device.cut()
         flag.touch()
 
-        async def crashed() -> bool:
-            return (await pods_at(device.edge))["crasher"]["restarts"] == 1
-
-        await until("the pod has crashed and was started again", crashed)
+        await restarted_alone(device.edge, "crasher")
         assert (await status_of(device.edge))["owed"] > 0
 
         async def evicted() -> bool:
             return bool((await api.get("pods", "default", "impatient"))["metadata"].get("deletionTimestamp"))
 
-        await until("the impatient pod is evicted", evicted)
+        await aeventually(evicted, within_s=40)
         assert "deletionTimestamp" not in (await api.get("pods", "default", "steady"))["metadata"]
         assert "deletionTimestamp" not in (await api.get("pods", "default", "crasher"))["metadata"]
         before = pod_processes(device.edge)
@@ -264,17 +262,7 @@ async def test_a_short_cut_goes_unnoticed(cluster: Cluster) -> None:
         await cluster.api.create("pods", pod("calm", FOREVER, nodeName="den"))
         before = await cluster.pod_is("calm")
         device.gate.shut()
-
-        async def offline() -> bool:
-            return bool(link_of(device.edge)["phase"] == "offline")
-
-        await until("the agent has noticed", offline)
-        device.gate.reopen()
-
-        async def connected() -> bool:
-            return bool(link_of(device.edge)["phase"] == "connected")
-
-        await until("the agent is back", connected)
+        await aeventually(lambda: link_of(device.edge)["phase"] == "offline", what="the agent has noticed")
         await device.mend()
         after = await cluster.pod_is("calm")
         assert after["status"] == before["status"]

@@ -7,6 +7,7 @@ import base64
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
@@ -115,7 +116,7 @@ class Writer:
             known = self.kept.get((resource, name))
             if known is None or not known.leaving:
                 return resource, name
-            if await _persistently(lambda resource=resource, name=name: self._is_gone(resource, name)):
+            if await _persistently(partial(self._is_gone, resource, name)):
                 del self.kept[resource, name]
                 return resource, name
 
