@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import threading
+from functools import cache
 from importlib.util import find_spec
 
 import zstandard
@@ -25,6 +26,7 @@ _Buffer = bytes | memoryview
 _local = threading.local()
 
 
+@cache  # each handshake asks, and looking for a package searches the whole path
 def available() -> frozenset[Codec]:
     """Return the codecs this process can read and write; snappy needs the ``cramjam`` package."""
     found = {Codec.NONE, Codec.ZSTD}

@@ -18,7 +18,8 @@ field   value
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import msgpack
 
@@ -60,6 +61,9 @@ class Load:
     rtt_us: int = 0
 
 
+_values_of = attrgetter(*(field.name for field in fields(Load)))  # dataclasses.astuple would copy each value deeply
+
+
 class HeartbeatEncoder:
     """The sender's side, one per session."""
 
@@ -69,7 +73,7 @@ class HeartbeatEncoder:
 
     def encode(self, load: Load) -> bytes:
         """Return the body of the next heartbeat."""
-        values = list(astuple(load))
+        values = list(_values_of(load))
         if self._told is None or self._count % FULL_EVERY == 0:
             self._told = values
             moved = dict(enumerate(values))
@@ -104,7 +108,9 @@ class HeartbeatDecoder:
             raise HeartbeatError(f"heartbeat is not msgpack: {error}") from error
         if not isinstance(moved, dict):
             raise HeartbeatError("heartbeat is not a map")
-        values = list(astuple(self.load))
+        if not moved:
+            return self.load
+        values = list(_values_of(self.load))
         for index, value in moved.items():
             if type(index) is not int or type(value) is not int or value < 0:
                 raise HeartbeatError("heartbeat holds something other than whole numbers")
