@@ -110,6 +110,7 @@ class Link:
         "_keepalive",
         "_out",
         "_pong",
+        "_received_at_open",
         "_receiver",
         "_sender",
         "bytes_received",
@@ -139,6 +140,7 @@ class Link:
         self._epoch = 0
         self._codec = Codec.NONE
         self._incompressible = 0
+        self._received_at_open = 0
         self._hello: Hello | None = None
         self._inventory: list[InventoryEntry] = []
         self._inventory_bytes = 0
@@ -159,6 +161,11 @@ class Link:
     def closed(self) -> Closed | None:
         """How the session ended; None while it has not. The driver closes the transport with its code and reason."""
         return self._closed
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the session is open and the peer has spoken in it, and so knows its epoch."""
+        return self.state is State.OPEN and self.bytes_received > self._received_at_open
 
     @property
     def rtt_s(self) -> float | None:
@@ -430,6 +437,7 @@ class Link:
         self._epoch = welcome.epoch
         self._keepalive.interval_s = welcome.keepalive_s
         self._keepalive.heard(now)
+        self._received_at_open = self.bytes_received
         self.state = State.OPEN
 
     def _accept_offer(self, offer: Offer) -> None:
