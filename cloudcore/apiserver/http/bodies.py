@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import orjson
-import yaml
 from aiohttp import web
 
 from cloudcore.apiserver.http.negotiation import PROTOBUF, YAML, body_type
 from cloudcore.apiserver.http.protobuf import decode_protobuf
+from cloudcore.apiserver.http.yamlbody import load as load_yaml
 from cloudcore.errors import BadRequest, RequestEntityTooLarge
 from protocol.objects.keys import Body
 
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 """As Kubernetes has it: an object at its largest with room for the request around it."""
 
-_MAX_YAML_NODES: Final = 500_000
-_MAX_YAML_DEPTH: Final = 200
+_YAML_THREAD: Final = ThreadPoolExecutor(1, "yaml")
+"""Reading YAML is slow. One thread takes the documents in turn, so that many cost the loop no more than one does."""
+
+
+async def read_object(request: web.BaseRequest, *, optional: bool = False) -> Body:
+    """Read a request's body, which must be an object, decoded by its ``Content-Type``.
+
+    Args:
+        request: The request.
+        optional: An empty body is an empty object.
+
+    Raises:
+        BadRequest: It is not well-formed, or no object.
+        RequestEntityTooLarge: It is over :data:`MAX_BODY_BYTES`.
+        UnsupportedMediaType: Its type is not known.
+    """
+    data = await read_body(request)
+    if optional and not data:
+        return {}
+    content_type = request.headers.get("Content-Type", "")
+    if body_type(content_type) != YAML:
+        return decode_object(data, content_type)
+    return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, content_type)
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -30,9 +53,11 @@ async def read_body(request: web.BaseRequest) -> bytes:
         raise _too_large()
     content = request.content
     data = await content.readany()
+    parts, size = [data], len(data)
+    if size > MAX_BODY_BYTES:
+        raise _too_large()
     if content.at_eof():
         return data
-    parts, size = [data], len(data)
     while not content.at_eof():
         part = await content.readany()
         size += len(part)
@@ -91,45 +116,7 @@ def decode_yaml(data: bytes) -> Any:
         BadRequest: It is not well-formed, nests too deep, or grows too large through its aliases.
     """
     try:
-        document = yaml.load(data, Loader=_JsonLoader)
-        return _Plain().copy(document, 0)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return load_yaml(data)
+    except (ValueError, OverflowError) as error:
         first_line = str(error).replace("\n", " ")
         raise BadRequest(f"the object provided is unrecognized: yaml parse error: {first_line}") from error
-
-
-class _JsonLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it is built
-    """The safe loader without timestamps: to the API a date is text."""
-
-
-_JsonLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in _JsonLoader.yaml_implicit_resolvers.items()
-}
-
-
-class _Plain:
-    """Copies a YAML document with text keys, each alias expanded, within a bound on nodes and depth."""
-
-    def __init__(self) -> None:
-        self._left = _MAX_YAML_NODES
-
-    def copy(self, node: Any, depth: int) -> Any:
-        self._left -= 1
-        if self._left < 0 or depth > _MAX_YAML_DEPTH:
-            raise ValueError("the document is too large or nests too deep")
-        if isinstance(node, dict):
-            return {self._key(key): self.copy(value, depth + 1) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self.copy(item, depth + 1) for item in node]
-        if node is None or isinstance(node, str | int | float):
-            return node
-        raise ValueError(f"a value of type {type(node).__name__} has no place in JSON")
-
-    @staticmethod
-    def _key(key: Any) -> str:
-        if isinstance(key, bool):
-            return str(key).lower()
-        if isinstance(key, str | int | float):
-            return str(key)
-        raise ValueError("a mapping's key must be text")

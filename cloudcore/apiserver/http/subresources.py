@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from cloudcore.apiserver.http.bodies import decode_object, read_body
+from cloudcore.apiserver.http.bodies import read_object
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.responses import respond_object
 from cloudcore.apiserver.http.status import success
@@ -17,7 +17,7 @@ from cloudcore.errors import NotFound
 
 async def handle_action(call: Call) -> web.StreamResponse:
     """Carry out a subresource that is created: ``binding``, ``eviction``."""
-    body = decode_object(await read_body(call.request), call.content_type)
+    body = await read_object(call.request)
     await create_subresource(call.registry, call.target, body, call.context)
     status = {**success({}), "code": 201}
     return respond_object(call.request, status, status=201, warnings=call.context.warnings)

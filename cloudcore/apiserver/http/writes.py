@@ -10,7 +10,7 @@ from aiohttp import web
 from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.delete import Deletion, bad_option, delete, delete_collection, read_options
-from cloudcore.apiserver.http.bodies import decode, decode_object, read_body
+from cloudcore.apiserver.http.bodies import decode, read_body, read_object
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.listing import send_list
 from cloudcore.apiserver.http.negotiation import JSON, patch_type
@@ -33,13 +33,13 @@ def _written(call: Call, record: Record, status: int = 200) -> web.Response:
 
 async def handle_create(call: Call) -> web.StreamResponse:
     """Create an object."""
-    body = decode_object(await read_body(call.request), call.content_type)
+    body = await read_object(call.request)
     return _written(call, await create(call.registry, call.target, body, call.context), 201)
 
 
 async def handle_update(call: Call) -> web.StreamResponse:
     """Replace an object or a subresource of it."""
-    body = decode_object(await read_body(call.request), call.content_type)
+    body = await read_object(call.request)
     return _written(call, await update(call.registry, call.target, body, call.context))
 
 
@@ -80,9 +80,8 @@ def _details(call: Call, deletion: Deletion) -> Body:
 
 async def _delete_options(call: Call) -> Body:
     """Return a deletion's ``DeleteOptions``: the body, or what the query says where there is none."""
-    data = await read_body(call.request)
-    if data:
-        return decode_object(data, call.content_type)
+    if body := await read_object(call.request, optional=True):
+        return body
     query = call.query
     options: Body = {}
     if (grace_s := query.number("gracePeriodSeconds")) is not None:

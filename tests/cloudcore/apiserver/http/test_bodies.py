@@ -26,6 +26,11 @@ def test_yaml_says_what_json_could() -> None:
         "a: 1\n---\nb: 2",
         "&a [*a]",
         "[" * 300 + "]" * 300,
+        "a: .inf",
+        "a: .nan",
+        f"a: {'1' * 5000}",
+        f"a: 1{':59' * 30_000}",
+        f"a: 1{':59' * 30_000}.5",
     ],
 )
 def test_yaml_that_cannot_be_taken(text: str) -> None:
@@ -38,6 +43,29 @@ def test_aliases_do_not_multiply_without_bound() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(BadRequest, match="too large"):
         decode_yaml("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("unit", [b"[", b"{a: ", b"- ", b"? "])
+def test_nesting_of_any_depth_is_refused_and_not_followed(unit: bytes) -> None:
+    with pytest.raises(BadRequest, match="nests too deep"):
+        decode_yaml(unit * 200_000)
+
+
+def test_merge_keys_do_not_multiply_without_bound() -> None:
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9)]
+    with pytest.raises(BadRequest, match="too large"):
+        decode_yaml("\n".join(lines).encode())
+
+
+def test_a_number_that_64_bits_cannot_hold_is_read_as_json_reads_it() -> None:
+    assert decode_yaml(b"[9223372036854775807, 123456789012345678901]") == [2**63 - 1, 123456789012345678901.0]
+
+
+def test_an_ordinary_document_with_anchors_is_taken() -> None:
+    text = b"base: &base {image: x, env: [a, b]}\none: {<<: *base, image: y}\ntwo: *base\n"
+    base = {"image": "x", "env": ["a", "b"]}
+    assert decode_yaml(text) == {"base": base, "one": {**base, "image": "y"}, "two": base}
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 5000])
