@@ -19,7 +19,8 @@ import typer
 
 from cloudcore import config
 from cloudcore.sockets import DATABASE, read_run_file
-from protocol.errors import AiokubeedgeError, UsageError
+from protocol.commands import run_command
+from protocol.errors import UsageError
 from protocol.objects.resources import NODE_LINKS, NODES
 
 app = typer.Typer(
@@ -197,11 +198,4 @@ def _text(path: Path | None) -> str | None:
 
 def main() -> None:
     """Run the command; errors are one line. Exit status 2: wrong use; 1: it could not be done."""
-    try:
-        app()
-    except UsageError as error:
-        print(f"cloudcore: {error}", file=sys.stderr)  # noqa: T201 - the terminal is the interface here
-        sys.exit(2)
-    except AiokubeedgeError as error:
-        print(f"cloudcore: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+    run_command("cloudcore", app)

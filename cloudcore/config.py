@@ -9,21 +9,13 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
-from yaml import YAMLError
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_settings import NoDecode
 
-from protocol.errors import UsageError
+from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 
-DEFAULT_FILE: Final = "cloudcore.yaml"
 RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
 """Environment variable that hands the settings from the command line to the daemon process. They hold no secrets."""
 RELOADABLE: Final = frozenset({"log_level", "max_pending_pods"})
@@ -32,18 +24,15 @@ PORTS: Final = ("api_port", "ws_port", "quic_port", "enrol_port", "metrics_port"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-class Settings(BaseSettings):
+class Settings(DaemonSettings):
     """Everything that can be set. Each field is a flag, an environment variable and a key of the YAML file."""
 
-    model_config = SettingsConfigDict(env_prefix="CLOUDCORE_", extra="forbid", frozen=True)
+    program = "cloudcore"
+    model_config = sources_of(program)
 
     data_dir: Path = Field(description="Folder of the database, the certificate authority and admin.kubeconfig.")
     listen: str = Field(default="0.0.0.0", description="Address to listen on.")
-    advertise: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+    advertise: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=list,
         description="Names and addresses, separated by commas, under which edges and kubectl reach this machine; "
         "they go into the server certificates, the kubeconfig and the enrolment answer. "
@@ -63,17 +52,6 @@ class Settings(BaseSettings):
         default=40.0, ge=5.0, description="Seconds without a heartbeat until a node is NotReady."
     )
     heartbeat_s: float = Field(default=10.0, ge=1.0, le=300.0, description="Seconds between a node's heartbeats.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe level that is logged."
-    )
-    log_format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="auto: console on a terminal, JSON otherwise."
-    )
-
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
 
     @field_validator("listen")
     @classmethod
@@ -103,18 +81,6 @@ class Settings(BaseSettings):
         """The advertised names and addresses, never empty."""
         return self.advertise or default_names(self.listen)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags, environment, file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
-
 
 def load(flags: dict[str, Any], config: Path | None) -> Settings:
     """Resolve the settings.
@@ -126,31 +92,7 @@ def load(flags: dict[str, Any], config: Path | None) -> Settings:
     Raises:
         UsageError: A value is wrong, or the file cannot be read. One line.
     """
-    path = config or Path(flags.get("data_dir", ".")).expanduser() / DEFAULT_FILE
-    if config is not None and not path.is_file():
-        raise UsageError(f"configuration file {config} cannot be read: no such file")
-
-    class WithFile(Settings):
-        model_config = SettingsConfigDict(yaml_file=path, env_prefix="CLOUDCORE_", extra="forbid", frozen=True)
-
-    try:
-        return WithFile(**flags)
-    except ValidationError as exc:
-        raise UsageError(_one_line(exc)) from exc
-    except (YAMLError, OSError, ValueError, TypeError) as exc:
-        raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
-
-
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "settings"
-    if first["type"] == "missing":
-        return f"--{name.replace('_', '-')} is needed"
-    if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; `cloudcore run --help` lists them"
-    if first["loc"]:
-        return f"setting {name}: {first['msg']} (got {first['input']!r})"
-    return str(first["msg"]).removeprefix("Value error, ")
+    return resolve(Settings, flags, config)
 
 
 def default_names(listen: str) -> list[str]:

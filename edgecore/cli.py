@@ -17,7 +17,8 @@ import typer
 
 from edgecore import config
 from edgecore.settings import RESOLVED
-from protocol.errors import AiokubeedgeError, UsageError
+from protocol.commands import run_command
+from protocol.errors import UsageError
 from protocol.objects.keys import NodeName
 
 app = typer.Typer(
@@ -160,12 +161,5 @@ def _labels(pairs: list[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the command; errors are one line. Exit status 2: wrong use; 1: refused, or it could not be done."""
-    try:
-        app()
-    except UsageError as error:
-        print(f"edgecore: {error}", file=sys.stderr)  # noqa: T201 - the terminal is the interface here
-        sys.exit(2)
-    except AiokubeedgeError as error:
-        print(f"edgecore: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+    """Run the command; errors are one line. Exit status 2: wrong use; 1: it could not be done."""
+    run_command("edgecore", app)

@@ -1,0 +1,107 @@
+"""How both daemons come by their settings: flags, then environment, then a YAML file.
+
+Only command lines and reloads import this; a running agent does without pydantic.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from yaml import YAMLError
+
+from protocol.errors import UsageError
+
+
+class DaemonSettings(BaseSettings):
+    """What both daemons have in common. Each field is a flag, an environment variable and a key of the YAML file.
+
+    A subclass names its ``program``, says what its ``data_dir`` holds, and sets ``model_config`` by
+    :func:`sources_of`.
+    """
+
+    program: ClassVar[str]
+    """The command: ``cloudcore``. Its file is ``cloudcore.yaml``, its environment variables begin ``CLOUDCORE_``."""
+
+    data_dir: Path = Field(description="The daemon's data folder.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, JSON otherwise."
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, environment, file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+S = TypeVar("S", bound=DaemonSettings)
+
+
+def sources_of(program: str, file: Path | None = None) -> SettingsConfigDict:
+    """Return the ``model_config`` of ``program``'s settings; they know no other names, and do not change."""
+    return SettingsConfigDict(yaml_file=file, env_prefix=f"{program.upper()}_", extra="forbid", frozen=True)
+
+
+def split_at_commas(value: object) -> object:
+    """Return the parts of a list that is written in one string; lists of YAML stay as they are."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
+    """Resolve a daemon's settings.
+
+    Args:
+        settings: What can be set.
+        flags: What was given on the command line; absent keys fall through to environment and file.
+        file: The YAML file; None takes ``<program>.yaml`` in the data folder, where there is one.
+
+    Raises:
+        UsageError: A value is wrong, or the file cannot be read. One line.
+    """
+    program = settings.program
+    if file is not None and not file.is_file():
+        raise UsageError(f"configuration file {file} cannot be read: no such file")
+    path = file or _data_dir(program, flags) / f"{program}.yaml"
+    members = {"__module__": __name__, "model_config": sources_of(program, path)}
+    with_file: type[S] = type(settings.__name__, (settings,), members)
+    try:
+        return with_file(**flags)
+    except ValidationError as exc:
+        raise UsageError(_one_line(exc, program)) from exc
+    except (YAMLError, OSError, ValueError, TypeError) as exc:
+        raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
+
+
+def _data_dir(program: str, flags: dict[str, Any]) -> Path:
+    """Return the folder to look for the file in: the file itself cannot say where it is."""
+    return Path(flags.get("data_dir") or os.environ.get(f"{program.upper()}_DATA_DIR") or ".").expanduser()
+
+
+def _one_line(error: ValidationError, program: str) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] == "missing":
+        return f"--{name.replace('_', '-')} is needed"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; `{program} run --help` lists them"
+    if first["loc"]:
+        return f"setting {name}: {first['msg']} (got {first['input']!r})"
+    return str(first["msg"]).removeprefix("Value error, ")
