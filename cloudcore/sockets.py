@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import UsageError
+from protocol.files import PUBLIC, write_file
 
 RUN_FILE: Final = "run.json"
 DATABASE: Final = "cloudcore.db"
@@ -90,7 +91,4 @@ def read_run_file(data_dir: Path) -> dict[str, object]:
 
 def write_run_file(data_dir: Path, content: dict[str, object]) -> None:
     """Record this run: process id, start time, ports, names."""
-    path = data_dir / RUN_FILE
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(content, indent=1) + "\n")
-    fresh.replace(path)
+    write_file(data_dir / RUN_FILE, (json.dumps(content, indent=1) + "\n").encode(), mode=PUBLIC)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloudcore.security.files import PUBLIC, make_private_folder, write_file
 from protocol.errors import UsageError
+from protocol.files import PUBLIC, make_private_folder, write_file
 
 DAY_S: Final = 86_400.0
 CA_LIFETIME_S: Final = 3652 * DAY_S

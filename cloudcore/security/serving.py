@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from cloudcore.security.ca import DAY_S, CertificateAuthority, Credential
-from cloudcore.security.files import PUBLIC, make_private_folder, write_file
+from protocol.files import PUBLIC, make_private_folder, write_file
 
 RENEW_BEFORE_S: Final = 60 * DAY_S
 ADMIN_USER: Final = "kubernetes-admin"

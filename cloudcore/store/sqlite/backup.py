@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cloudcore.store.sqlite import schema
 from cloudcore.store.sqlite.driver import Connection, StandardDriver
-from cloudcore.store.sqlite.files import COMPANIONS, copy_database, sync
+from cloudcore.store.sqlite.files import COMPANIONS, copy_database
 from cloudcore.store.sqlite.lock import FileLock
 from protocol.errors import UsageError
+from protocol.files import sync
 
 RESTORE_GAP = 1_000_000_000
 """How far a restore moves the revision ahead, so that clients which have seen the lost future meet no revision twice.

@@ -1,11 +1,11 @@
-"""Database files as files: copying one in a consistent state, making renames durable."""
+"""Database files as files: copying one in a consistent state."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from cloudcore.store.sqlite.driver import Connection
+from protocol.files import PRIVATE, sync
 
 COMPANIONS = ("-wal", "-shm")
 """Suffixes of the files that SQLite keeps beside a database."""
@@ -17,18 +17,9 @@ def copy_database(connection: Connection, target: Path) -> None:
     partial.unlink(missing_ok=True)
     try:
         connection.execute("VACUUM INTO ?", (str(partial),))
-        partial.chmod(0o600)
+        partial.chmod(PRIVATE)
         sync(partial)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     sync(target.parent)
-
-
-def sync(path: Path) -> None:
-    """Have the kernel put ``path`` (a file, or a folder's entries) on disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
