@@ -319,6 +319,32 @@ class MetaStoreContract:
         assert store.owed() == []
         assert (await lab.restart(store)).owed() == []
 
+    async def test_an_acknowledgement_brings_no_report_back_whose_pod_has_left(self, lab: MetaLab) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.pod_status("default", "web", Uid("uid-web"), {"phase": "Running"})
+        (owed,) = store.owed()
+        store.acknowledged(owed.key, owed.generation, APPLIED)  # it waits in memory for the next write
+        await store.apply([delete("web")], 1)
+        store = await lab.restart(store)
+        store.restate()
+        assert store.owed() == []
+
+    async def test_a_report_is_dropped_also_where_the_disk_took_the_pods_removal_at_the_second_try(
+        self, lab: MetaLab
+    ) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.pod_status("default", "web", Uid("uid-web"), {"phase": "Running"})
+        lab.fill_disk()
+        assert await store.apply([delete("web")], 1) == [LATER]
+        lab.free_disk()
+        assert await store.apply([delete("web")], 1) == [APPLIED]
+        store = await lab.restart(store)
+        assert store.owed() == []
+
     async def test_the_listener_hears_of_a_report_once_it_is_on_disk(self, lab: MetaLab) -> None:
         store = lab.store()
         heard: list[ObjectKey] = []

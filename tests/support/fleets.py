@@ -1,16 +1,20 @@
-"""A cloud and its edges in one event loop, under virtual time, with seeded faults.
+"""A cloud and its edges in one event loop, under virtual time, with faults to order.
 
 Everything is the real code but the disks (memory, with committed and uncommitted state apart), the runtime (a host
-whose containers are entries in a dictionary) and the wire (a lossy pipe). What a crash takes is what a power cut
-takes: every task, every connection, and what was not on the disk.
+whose containers are entries in a dictionary) and the wire (a lossy pipe). A crash takes what a power cut takes: every
+task, every connection, and what was not on the disk.
+
+All tasks belong to the fleet's task group, so a part that dies of a defect ends the test; defects that a driver
+caught and logged are gathered in ``Fleet.defects``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -28,111 +32,198 @@ from cloudcore.security.identity import Identity
 from cloudcore.store.memory import CommitStep, MemoryDisk, MemoryStore
 from edgecore.agent import Agent, Machine, Options
 from edgecore.hub.session import Introduction
+from edgecore.meta.engine import Change
 from edgecore.meta.memory import MemoryDisk as EdgeDisk
 from edgecore.meta.memory import MemoryEngine
 from edgecore.meta.store import MetaStore
 from edgecore.node.facts import Facts
 from edgecore.node.sampler import Sample
 from edgecore.node.status import Allotment
-from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from edgecore.pods.storage import MemoryStorage
+from protocol.frames import CloseCode
 from protocol.objects.keys import Body, NodeName, ObjectKey, Uid
 from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, RUNTIMES
 from protocol.transports.memory import MemoryConnection, memory_pair
+from tests.support.simulatedhosts import SimulatedHost, WatchingRuntime
+from tests.support.simulationlogs import defects_logged
 
 WALL = 1_790_000_000.0
-CERTIFICATE_OF = "certificate-of-{}"
+FACTS = Facts("sim", ("192.0.2.1",), "m", "b", "k", "os", "amd64", 4, 8 << 30, 64 << 30)
 
-Gate = Callable[[str], Awaitable[None]]
-"""Awaited at each step of a commit, with the step's name; a simulation crashes the owner there."""
+Gate = Callable[["Site", str], Awaitable[None]]
+"""Awaited at each step at which a crash makes a difference, with its owner and name; it may crash the owner there."""
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 
-class LoopClock:
-    """Both clocks on the running loop's time."""
+async def open_gate(_site: Site, _step: str) -> None:
+    """Let every step pass."""
+
+
+@dataclass(slots=True)
+class SimulatedClock:
+    """Both clocks on the running loop's time; a device's wall clock may be wrong by ``skew_s`` seconds."""
+
+    skew_s: float = 0.0
 
     def wall(self) -> float:
-        return WALL + asyncio.get_running_loop().time()
+        return WALL + self.skew_s + asyncio.get_running_loop().time()
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Weather:
     """What the network does.
 
     Attributes:
         drop: Probability that a frame vanishes.
         duplicate: Probability that a frame arrives twice.
-        corrupt: Probability that one byte of a frame changes.
+        truncate: Probability that a frame's end is missing (a changed byte in it cannot pass TLS).
         delay_s: Bounds of a frame's time under way, seconds.
     """
 
     drop: float = 0.0
     duplicate: float = 0.0
-    corrupt: float = 0.0
+    truncate: float = 0.0
     delay_s: tuple[float, float] = (0.001, 0.02)
 
 
 CALM = Weather()
-STORM = Weather(drop=0.05, duplicate=0.05, corrupt=0.01, delay_s=(0.001, 1.5))
+STORM = Weather(drop=0.05, duplicate=0.05, truncate=0.005, delay_s=(0.001, 1.0))
+BLACK_HOLE = Weather(drop=1.0)
 
 
-async def no_gate(_step: str) -> None:
-    """Let every step pass."""
+class Wire:
+    """One end of a connection; each frame that it sends is a step of its site."""
+
+    def __init__(self, inner: MemoryConnection, weather: Callable[[], Weather], step: Callable[[], Awaitable[None]]):
+        self.inner = inner
+        self._weather = weather
+        self._step = step
+        self.peer_certificate = inner.peer_certificate
+        self.peer_address = inner.peer_address
+
+    async def send(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            await self._step()
+            weather, faults = self._weather(), self.inner.faults
+            faults.drop, faults.duplicate, faults.delay_s = weather.drop, weather.duplicate, weather.delay_s
+            cut = weather.truncate and faults.rng.random() < weather.truncate
+            await self.inner.send([frame[: faults.rng.randrange(len(frame))] if cut else frame])
+
+    async def receive(self) -> bytes:
+        return await self.inner.receive()
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        await self.inner.close(code, reason)
 
 
-class CloudSite:
-    """The cloud: one disk, and one life at a time on it."""
+class Site:
+    """Something with a disk that lives, crashes and lives again.
 
-    def __init__(self, rng: Random) -> None:
+    Attributes:
+        crashes: How often it has crashed.
+    """
+
+    def __init__(self, rng: Random, spawn: Spawn) -> None:
         self.rng = rng
-        self.disk = MemoryDisk(incarnation=str(_uid(rng)))
-        self.gate: Gate = no_gate
+        self.clock = SimulatedClock()
+        self.gate: Gate = open_gate
         self.crashes = 0
+        self._spawn = spawn
+        self._life: list[asyncio.Task[None]] = []
+
+    def live(self, part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``part`` for as long as this life lasts."""
+        task = self._spawn(part, name)
+        self._life.append(task)
+        task.add_done_callback(self._life.remove)
+        return task
+
+    async def die(self) -> None:
+        """End this life's tasks."""
+        tasks = list(self._life)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def crash(self) -> None:
+        """Lose everything but the disk."""
+        raise AssertionError("each site crashes its own way")
+
+
+class CloudSite(Site):
+    """The cloud: one disk, and one life at a time on it.
+
+    Attributes:
+        disk: Survives.
+        full: Whether the disk takes no writes.
+        store: The open store.
+        client: The API.
+        hub: The hub.
+        up: Set while nodes can connect.
+    """
+
+    def __init__(self, rng: Random, spawn: Spawn) -> None:
+        super().__init__(rng, spawn)
+        self.disk = MemoryDisk(incarnation=new_uid(rng))
+        self.full = False
         self.store: MemoryStore
         self.client: LocalClient
         self.hub: Hub
         self.up = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._connections: set[MemoryConnection] = set()
+        self._connections: list[MemoryConnection] = []
 
     def start(self) -> None:
         """Begin a life on what the disk holds."""
         self.store = MemoryStore(self.disk, commit_gate=self._at_step)
-        self._task = asyncio.create_task(self._live(), name="cloud")
+        self.live(self._run(), "cloud")
 
     async def crash(self) -> None:
-        """Lose everything but the disk."""
-        self.up.clear()
         self.crashes += 1
-        self.store.crash()
-        for connection in self._connections:
-            connection.cut()
-        if self._task is not None:
-            await _end(self._task)
+        await self.stop()
 
     async def stop(self) -> None:
-        """End the last life."""
-        if self._task is not None:
-            await _end(self._task)
+        """End the life, with nothing put in order first."""
+        self.up.clear()
+        self.store.crash()
+        for connection in list(self._connections):
+            connection.cut()
+        await self.die()
 
-    async def serve(self, connection: MemoryConnection, identity: Identity) -> None:
-        """Drive one connection for as long as this life lasts."""
-        self._connections.add(connection)
+    def accept(self, connection: MemoryConnection, weather: Callable[[], Weather], identity: Identity) -> None:
+        """Serve one connection for as long as it, or this life, lasts."""
+        wire = Wire(connection, weather, partial(self.gate_of, "send"))
+        self.live(self._serve(connection, wire, identity), f"serve {identity.node}")
+
+    async def gate_of(self, step: str) -> None:
+        """Pass the gate."""
+        await self.gate(self, step)
+
+    def pod(self, key: ObjectKey) -> Body | None:
+        """Return the pod as it is on disk."""
+        record = self.disk.records.get(key)
+        return None if record is None else record.decode()
+
+    async def _serve(self, connection: MemoryConnection, wire: Wire, identity: Identity) -> None:
+        self._connections.append(connection)
         try:
-            await self.hub.serve(connection, identity)
+            await self.hub.serve(wire, identity)
         finally:
-            self._connections.discard(connection)
+            self._connections.remove(connection)
 
     async def _at_step(self, step: CommitStep) -> None:
-        await self.gate(f"cloud {step.value}")
+        await self.gate(self, step.value)
+        if self.full and step is CommitStep.WRITE:
+            raise OSError("no space left on device")
 
-    async def _live(self) -> None:
-        clock, rng, store = LoopClock(), self.rng, self.store
+    async def _run(self) -> None:
+        clock, rng, store = self.clock, self.rng, self.store
         pending: list[Callable[[], int]] = []
         admission = admission_chain(active_pods=lambda: pending[0]() if pending else 0, rng=rng)
-        registry = Registry(store, admission=admission, clock=clock.wall, new_uid=lambda: _uid(rng), rng=rng)
+        registry = Registry(store, admission=admission, clock=clock.wall, new_uid=lambda: new_uid(rng), rng=rng)
         self.client = LocalClient(registry)
         informers = Informers(store)
         recorder = EventRecorder(self.client, clock, "cloudcore")
@@ -156,125 +247,149 @@ class _Idle:
 
 
 class _GatedEngine(MemoryEngine):
-    """A memory engine that asks a gate before and after each commit."""
+    """A memory engine with a step on either side of each commit."""
 
-    def __init__(self, disk: EdgeDisk, gate: Callable[[], Gate]) -> None:
+    def __init__(self, disk: EdgeDisk, step: Callable[[str], Awaitable[None]]) -> None:
         super().__init__(disk, commit_s=0.002)
-        self._gate = gate
+        self._step = step
 
-    async def commit(self, changes: Any) -> None:
-        await self._gate()("edge before commit")
+    async def commit(self, changes: Sequence[Change]) -> None:
+        await self._step("before commit")
         await super().commit(changes)
-        await self._gate()("edge after commit")
+        await self._step("after commit")
 
 
-class EdgeSite:
-    """A device: one disk, one host with its containers, and one life of the agent at a time."""
+class EdgeSite(Site):
+    """A device: one disk, one host with its containers, and one life of the agent at a time.
 
-    def __init__(self, name: str, cloud: CloudSite, rng: Random) -> None:
+    Attributes:
+        node: Its name.
+        disk: Survives a crash, like ``host`` and ``storage``.
+        weather: Of its way to the cloud; holds for connections that exist, too.
+        store: The open meta store.
+        agent: The agent of this life.
+        running: Whether there is one.
+    """
+
+    def __init__(self, name: str, cloud: CloudSite, rng: Random, spawn: Spawn) -> None:
+        super().__init__(rng, spawn)
         self.node = NodeName(name)
-        self.rng = rng
         self.disk = EdgeDisk()
-        self.host = MemoryHost(LoopClock().wall)
+        self.host = SimulatedHost(self.clock.wall)
         self.storage = MemoryStorage()
         self.weather = CALM
-        self.gate: Gate = no_gate
-        self.connected_to_cloud = True
-        self.crashes = 0
         self.store: MetaStore
         self.agent: Agent
+        self.running = False
+        self.instance = f"instance-of-{name}"
         self._cloud = cloud
         self._engine: _GatedEngine
-        self._task: asyncio.Task[None] | None = None
-        self._serving: set[asyncio.Task[None]] = set()
-        self._connections: set[MemoryConnection] = set()
+        self._connections: list[MemoryConnection] = []
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.node, CERTIFICATE_OF.format(self.node))
+        """Who its certificate says it is."""
+        return Identity(self.node, f"certificate-of-{self.node}")
 
     async def join(self) -> None:
         """Make the Node, as enrolment does."""
         metadata = {
             "name": self.node,
             "labels": {"kubernetes.io/hostname": self.node, "node-role.kubernetes.io/edge": ""},
-            "annotations": {
-                INSTANCE_ID: f"instance-of-{self.node}",
-                CERTIFICATE: self.identity.certificate,
-                RUNTIMES: "process",
-            },
+            "annotations": {INSTANCE_ID: self.instance, CERTIFICATE: self.identity.certificate, RUNTIMES: "process"},
         }
         await self._cloud.client.create("nodes", {"metadata": metadata})
 
     def start(self) -> None:
         """Begin a life of the agent on what the disk and the host hold."""
-        self._engine = _GatedEngine(self.disk, lambda: self.gate)
+        self._engine = _GatedEngine(self.disk, self._at_step)
         self.store = MetaStore(self._engine, self.node)
-        facts = Facts("sim", ("192.0.2.1",), "m", "b", "k", "os", "amd64", 4, 8 << 30, 64 << 30)
         self.agent = Agent(
             self.store,
-            Introduction(self.node, f"instance-of-{self.node}", "sim"),
-            Machine(facts, Allotment(), _Idle(), [MemoryRuntime(self.host)], self.storage),
+            Introduction(self.node, self.instance, "sim"),
+            Machine(FACTS, Allotment(), _Idle(), [WatchingRuntime(self.host, self._cloud.pod)], self.storage),
             dial=self._dial,
             rng=self.rng,
-            options=Options(wall_clock=LoopClock().wall),
+            options=Options(wall_clock=self.clock.wall),
         )
-        self._task = asyncio.create_task(self.agent.run(), name=f"agent {self.node}")
+        self.running = True
+        self.live(self.agent.run(), f"agent of {self.node}")
 
     async def crash(self) -> None:
         """Kill the agent: its containers run on."""
         self.crashes += 1
-        self._engine.crash()
-        self.cut()
-        if self._task is not None:
-            await _end(self._task)
+        await self.stop()
 
     async def stop(self) -> None:
-        """End the last life."""
+        """End the life, with nothing put in order first."""
+        self.running = False
+        self._engine.crash()
         self.cut()
-        if self._task is not None:
-            await _end(self._task)
-        for task in list(self._serving):
-            await _end(task)
+        await self.die()
+
+    async def lose_power(self) -> None:
+        """Kill the agent and every container."""
+        await self.crash()
+        self.host.lose_power()
 
     def cut(self) -> None:
-        """Break the connections there are."""
-        for connection in list(self._connections):
+        """Break the connection: what is under way is lost."""
+        for connection in self._connections:
             connection.cut()
+        self._connections.clear()
 
-    async def _dial(self) -> MemoryConnection:
-        if not self.connected_to_cloud or not self._cloud.up.is_set():
+    async def hang_up(self) -> None:
+        """End the connection on this side; what is under way still reaches the cloud, late."""
+        for connection in self._connections:
+            await connection.close(CloseCode.GOING_AWAY, "hung up")
+        self._connections.clear()
+
+    async def _at_step(self, step: str) -> None:
+        await self.gate(self, step)
+
+    async def _dial(self) -> Wire:
+        if self.weather.drop >= 1.0 or not self._cloud.up.is_set():
             raise OSError("the network is unreachable")
         near, far = memory_pair(self.rng)
-        for end in (near, far):
-            weather = self.weather
-            end.faults.drop, end.faults.duplicate = weather.drop, weather.duplicate
-            end.faults.corrupt, end.faults.delay_s = weather.corrupt, weather.delay_s
-        self._connections.add(near)
-        task = asyncio.create_task(self._cloud.serve(far, self.identity), name=f"serve {self.node}")
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        task.add_done_callback(lambda _: self._connections.discard(near))
-        return near
-
-    def holdings(self) -> dict[ObjectKey, tuple[Uid, int, Body]]:
-        """Return what the agent's disk holds, by key."""
-        return {
-            entry.key: (entry.uid, entry.version, held.body)
-            for entry in self.store.inventory()
-            if (held := self.store.get(entry.key)) is not None
-        }
+        self._connections = [near]
+        self._cloud.accept(far, lambda: self.weather, self.identity)
+        return Wire(near, lambda: self.weather, partial(self._at_step, "send"))
 
 
 @dataclass(slots=True)
 class Fleet:
-    """A cloud and edges, running."""
+    """A cloud and edges, running.
+
+    Attributes:
+        rng: Source of all randomness.
+        cloud: The cloud.
+        edges: The edges by name.
+        defects: Exceptions that some part has caught and logged, in words.
+    """
 
     rng: Random
+    tasks: asyncio.TaskGroup
     cloud: CloudSite
     edges: dict[str, EdgeSite] = field(default_factory=dict)
+    defects: list[str] = field(default_factory=list)
 
-    async def eventually(self, what: str, check: Callable[[], Awaitable[str]], *, within_s: float = 3600.0) -> None:
+    @property
+    def sites(self) -> list[Site]:
+        """The cloud and the edges."""
+        return [self.cloud, *self.edges.values()]
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` beside the rest; if it fails, the fleet does."""
+        return self.tasks.create_task(work, name=name)
+
+    async def add_edge(self, name: str) -> EdgeSite:
+        """Join an edge and start its agent."""
+        edge = self.edges[name] = EdgeSite(name, self.cloud, self.rng, self.spawn)
+        await edge.join()
+        edge.start()
+        return edge
+
+    async def settle(self, check: Callable[[], Awaitable[list[str]]], *, within_s: float = 1800.0) -> None:
         """Let virtual time pass until ``check`` finds nothing wrong.
 
         Raises:
@@ -283,36 +398,31 @@ class Fleet:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         while wrong := await check():
-            assert loop.time() < deadline, f"{what}: {wrong}"
-            await asyncio.sleep(1.0)
+            assert loop.time() < deadline, f"still after {within_s:g} s:\n  " + "\n  ".join(wrong[:20])
+            await asyncio.sleep(5.0)
 
 
 @contextlib.asynccontextmanager
 async def fleet(seed: int, *, edges: int) -> AsyncIterator[Fleet]:
     """Run a cloud with ``edges`` joined edges; all of it ends with the block."""
     rng = Random(seed)
-    cloud = CloudSite(rng)
-    made = Fleet(rng, cloud)
-    cloud.start()
-    await cloud.up.wait()
-    try:
-        for index in range(edges):
-            edge = made.edges[f"edge-{index}"] = EdgeSite(f"edge-{index}", cloud, rng)
-            await edge.join()
-            edge.start()
-        yield made
-    finally:
-        for edge in made.edges.values():
-            await edge.stop()
-        await cloud.stop()
+    with defects_logged() as defects:
+        async with asyncio.TaskGroup() as tasks:
+
+            def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+                return tasks.create_task(work, name=name)
+
+            made = Fleet(rng, tasks, CloudSite(rng, spawn), defects=defects)
+            made.cloud.start()
+            await made.cloud.up.wait()
+            for index in range(edges):
+                await made.add_edge(f"edge-{index}")
+            yield made
+            for edge in made.edges.values():
+                await edge.stop()
+            await made.cloud.stop()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
-
-
-def _uid(rng: Random) -> Uid:
+def new_uid(rng: Random) -> Uid:
+    """Return a uid drawn from ``rng``."""
     return Uid(str(UUID(int=rng.getrandbits(128), version=4)))

@@ -175,6 +175,17 @@ async def test_an_event_about_a_pod_that_is_gone_is_settled() -> None:
         assert await c.client.list("events", "default") == []
 
 
+async def test_an_event_about_a_pod_whose_name_another_has_by_now_is_settled() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        await c.add_pod("p", "n2")
+        await _routed(c, "p")
+        item = event("p.1", {"kind": "Pod", "name": "p", "namespace": "default", "uid": "an older one"})
+        assert (await settle_one(c, item)).outcome.name == "APPLIED"
+        assert await c.client.list("events", "default") == []
+
+
 class Failing:
     """A client whose writes fail in a given way, a given number of times."""
 

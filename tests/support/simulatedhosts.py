@@ -1,0 +1,88 @@
+"""A device's containers under a watch: what is started or stopped without cause is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState
+from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
+from protocol.objects.keys import Body, ObjectKey, Uid
+
+Wanted = Callable[[ObjectKey], Body | None]
+"""Returns the pod as the cloud's disk holds it."""
+
+
+@dataclass(slots=True)
+class SimulatedHost(MemoryHost):
+    """A host that knows why each of its containers ended.
+
+    Attributes:
+        causes: The instances that ended by themselves: their process died, the device lost power.
+        offences: What was done without one, in words.
+    """
+
+    causes: set[ContainerId] = field(default_factory=set)
+    offences: list[str] = field(default_factory=list)
+
+    def die(self, container: ContainerId, exit_code: int = 1) -> None:
+        """End an instance: its program failed."""
+        self.causes.add(container)
+        self.end(container, exit_code)
+
+    def lose_power(self) -> None:
+        """End all instances."""
+        self.causes.update(self.running())
+        self.reboot()
+
+
+class WatchingRuntime(MemoryRuntime):
+    """A runtime on a :class:`SimulatedHost` that holds each order against what the cloud wants.
+
+    Args:
+        host: The device.
+        wanted: Looks a pod up in the cloud.
+    """
+
+    def __init__(self, host: SimulatedHost, wanted: Wanted) -> None:
+        super().__init__(host)
+        self._watched = host
+        self._wanted = wanted
+
+    async def start(self, spec: ContainerSpec) -> ContainerState:
+        if spec.id not in self._watched.states:
+            self._judge_start(spec)
+        return await super().start(spec)
+
+    async def signal(self, container: ContainerId, number: int) -> None:
+        state = self._watched.states.get(container)
+        if state is not None and state.exit is None:
+            self._judge_stop(container)
+        await super().signal(container, number)
+
+    async def remove_pod(self, pod: Uid) -> None:
+        for container in [container for container in self._watched.running() if container.pod == pod]:
+            self._watched.offences.append(f"{container} was removed while it ran")
+        await super().remove_pod(pod)
+
+    def _judge_start(self, spec: ContainerSpec) -> None:
+        host = self._watched
+        if spec.id in host.starts:
+            host.offences.append(f"{spec.id} was started twice")
+        before = spec.id._replace(attempt=spec.id.attempt - 1)
+        if spec.id.attempt and before not in host.causes and host.specs[before].image == spec.image:
+            host.offences.append(f"{spec.id} follows an instance that had no cause to end")
+        for other in host.running():
+            named = (host.specs[other].namespace, host.specs[other].pod_name)
+            if other.pod != spec.id.pod and named == (spec.namespace, spec.pod_name):
+                host.offences.append(f"{spec.id} was started beside {other} of the same pod name")
+
+    def _judge_stop(self, container: ContainerId) -> None:
+        host = self._watched
+        spec = host.specs[container]
+        pod = self._wanted(ObjectKey("pods", spec.namespace, spec.pod_name))
+        if pod is None or pod["metadata"]["uid"] != container.pod or "deletionTimestamp" in pod["metadata"]:
+            return
+        images = {one["name"]: one["image"] for one in pod["spec"]["containers"]}
+        if images.get(container.name) == spec.image:
+            host.offences.append(f"{container} was stopped although the cloud wants it")
