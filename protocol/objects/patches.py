@@ -9,18 +9,27 @@ Source: RFC 7386, RFC 6902; Kubernetes "strategic merge patch" (sig-api-machiner
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any, Final, Protocol
 
 import jsonpatch
+import orjson
 
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body
+
+MAX_OPERATIONS: Final = 10_000
+"""Operations of a JSON patch, as Kubernetes has it."""
+MAX_COPIED_BYTES: Final = 1024 * 1024
+"""What the ``copy`` operations of one JSON patch may add up to: each could double the object."""
 
 _PATCH: Final = "$patch"
 _RETAIN_KEYS: Final = "$retainKeys"
 _SET_ORDER: Final = "$setElementOrder/"
 _DELETE_PRIMITIVES: Final = "$deleteFromPrimitiveList/"
+_GONE: Final = object()
 
 
 class PatchMalformed(AiokubeedgeError):
@@ -70,17 +79,31 @@ def json_patch(target: Body, operations: Any) -> Body:
         PatchMalformed: ``operations`` is no list of operations.
         PatchFailed: A path does not exist, or a ``test`` does not hold.
     """
-    if not isinstance(operations, list):
-        raise PatchMalformed("a JSON patch must be a list of operations")
+    if not isinstance(operations, list) or len(operations) > MAX_OPERATIONS:
+        raise PatchMalformed(f"a JSON patch must be a list of at most {MAX_OPERATIONS} operations")
     try:
-        patched: Body = jsonpatch.JsonPatch(operations).apply(target)
+        patched: Body = _apply_each([jsonpatch.JsonPatch([operation]) for operation in operations], deepcopy(target))
     except jsonpatch.InvalidJsonPatch as error:
         raise PatchMalformed(str(error)) from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise PatchFailed(str(error)) from error
+    except (RecursionError, orjson.JSONEncodeError) as error:
+        raise PatchFailed("the patch nests too deep") from error
     if not isinstance(patched, dict):
         raise PatchFailed("the result is not an object")
     return patched
+
+
+def _apply_each(patches: Sequence[jsonpatch.JsonPatch], document: Any) -> Any:
+    copied = 0
+    for patch in patches:
+        operation = patch.patch[0]
+        if operation["op"] == "copy":
+            copied += len(orjson.dumps(jsonpatch.JsonPointer(operation["from"]).resolve(document)))
+            if copied > MAX_COPIED_BYTES:
+                raise PatchFailed(f"the patch copies more than {MAX_COPIED_BYTES} bytes")
+        document = patch.apply(document, in_place=True)
+    return document
 
 
 def strategic_merge(target: Body, patch: Body, rules: MergeRules) -> Body:
@@ -94,7 +117,7 @@ def strategic_merge(target: Body, patch: Body, rules: MergeRules) -> Body:
         return {name: value for name, value in patch.items() if name != _PATCH}
     if directive == "delete":
         return {}
-    if directive not in {None, "merge"}:
+    if directive is not None and directive != "merge":
         raise PatchMalformed(f"unrecognized directive for {_PATCH}: {directive!r}")
     merged = _retain(target, patch)
     for name, value in patch.items():
@@ -137,13 +160,14 @@ def _apply_orphan_directives(merged: Body, patch: Body, rules: MergeRules) -> No
     for directive in patch:
         if directive.startswith(_DELETE_PRIMITIVES):
             name = directive.removeprefix(_DELETE_PRIMITIVES)
-            doomed = _list_of(patch, directive) or []
+            doomed = set(map(_identity, _list_of(patch, directive) or ()))
             if isinstance(merged.get(name), list):
-                merged[name] = [item for item in merged[name] if item not in doomed]
+                merged[name] = [item for item in merged[name] if _identity(item) not in doomed]
         elif directive.startswith(_SET_ORDER):
             name = directive.removeprefix(_SET_ORDER)
             if name not in patch and isinstance(merged.get(name), list):
-                merged[name] = _ordered(merged[name], _list_of(patch, directive), rules.field(name).merge_key)
+                order = _list_of(patch, directive)
+                merged[name] = _ordered(merged[name], order, _identify_by(rules.field(name).merge_key))
 
 
 def _list_of(patch: Body, directive: str) -> list[Any] | None:
@@ -155,45 +179,70 @@ def _list_of(patch: Body, directive: str) -> list[Any] | None:
 
 def _merge_list(base: list[Any], patch: list[Any], rules: MergeRules, order: list[Any] | None) -> list[Any]:
     if not rules.merge_key:
-        merged = list(base)
-        merged += [item for index, item in enumerate(patch) if item not in base and item not in patch[:index]]
-        return _ordered(merged, order, "")
-    replacing = [item for item in patch if isinstance(item, dict) and item.get(_PATCH) == "replace"]
-    if replacing:
-        return [item for item in patch if item not in replacing]
-    return _ordered(_merge_elements(base, patch, rules), order, rules.merge_key)
+        return _ordered(_union(base, patch), order, _identity)
+    kept = [item for item in patch if not (isinstance(item, dict) and item.get(_PATCH) == "replace")]
+    if len(kept) < len(patch):
+        return kept
+    return _ordered(_merge_elements(base, patch, rules), order, _identify_by(rules.merge_key))
+
+
+def _union(base: list[Any], more: list[Any]) -> list[Any]:
+    seen = set(map(_identity, base))
+    merged = list(base)
+    for item in more:
+        identity = _identity(item)
+        if identity not in seen:
+            seen.add(identity)
+            merged.append(item)
+    return merged
 
 
 def _merge_elements(base: list[Any], patch: list[Any], rules: MergeRules) -> list[Any]:
     """Merge the elements of ``patch`` into those of ``base`` that have the same merge key."""
     key = rules.merge_key
     merged = list(base)
+    places: dict[Hashable, list[int]] = {}
+    for place, item in enumerate(merged):
+        places.setdefault(_key_of(item, key), []).append(place)
     for element in patch:
         if not isinstance(element, dict) or key not in element:
-            raise PatchMalformed(f"map: {element!r} does not contain declared merge key: {key}")
-        at = next((i for i, item in enumerate(merged) if _key_of(item, key) == element[key]), None)
+            raise PatchMalformed(f"map: {element!r:.200} does not contain declared merge key: {key}")
+        identity = _key_of(element, key)
         if element.get(_PATCH) == "delete":
-            merged = [item for item in merged if _key_of(item, key) != element[key]]
-        elif at is None:
-            merged.append(strategic_merge({}, element, rules.items))
+            for place in places.pop(identity, ()):
+                merged[place] = _GONE
+        elif identity in places:
+            first = places[identity][0]
+            merged[first] = strategic_merge(merged[first], element, rules.items)
         else:
-            merged[at] = strategic_merge(merged[at], element, rules.items)
-    return merged
+            places[identity] = [len(merged)]
+            merged.append(strategic_merge({}, element, rules.items))
+    return [item for item in merged if item is not _GONE]
 
 
-def _key_of(item: Any, key: str) -> Any:
-    return item.get(key) if isinstance(item, dict) else None
+def _identity(value: Any) -> Hashable:
+    """Return what equal JSON values have in common and others do not: lists may be long, so it goes into sets."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _ordered(items: list[Any], order: Sequence[Any] | None, key: str) -> list[Any]:
+def _key_of(item: Any, key: str) -> Hashable:
+    return _identity(item.get(key)) if isinstance(item, dict) else None
+
+
+def _identify_by(merge_key: str) -> Callable[[Any], Hashable]:
+    return partial(_key_of, key=merge_key) if merge_key else _identity
+
+
+def _ordered(items: list[Any], order: Sequence[Any] | None, identify: Callable[[Any], Hashable]) -> list[Any]:
     """Sort the listed items as ``order`` says; the others stay behind the listed item they followed."""
     if order is None:
         return items
-    wanted = [_key_of(each, key) if key else each for each in order]
+    wanted: dict[Hashable, int] = {}
+    for place, each in enumerate(order):
+        wanted.setdefault(identify(each), place)
     ranked, last = [], -1
     for index, item in enumerate(items):
-        identity = _key_of(item, key) if key else item
-        place = wanted.index(identity) if identity in wanted else None
-        ranked.append((last if place is None else place, place is None, index, item))
-        last = last if place is None else place
+        listed = wanted.get(identify(item))
+        ranked.append((last if listed is None else listed, listed is None, index, item))
+        last = last if listed is None else listed
     return [entry[3] for entry in sorted(ranked, key=lambda entry: entry[:3])]

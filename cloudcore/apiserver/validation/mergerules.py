@@ -8,6 +8,8 @@ from cloudcore.apiserver.validation.schemas import Schema, definitions, resolve
 from protocol.objects.patches import MergeRules
 
 _FREE: Schema = {}
+_ITEMS = "[]"
+_OTHERS = "*"
 
 
 class SchemaRules:
@@ -35,23 +37,21 @@ class SchemaRules:
 
     def field(self, name: str) -> MergeRules:
         """Return the rules of a field of this object."""
-        rules = self._fields.get(name)
-        if rules is None:
-            properties = self._schema.get("properties")
-            node = properties.get(name, _FREE) if properties else self._schema.get("additionalProperties") or _FREE
-            rules = self._fields[name] = SchemaRules(resolve(node) if isinstance(node, dict) else _FREE)
-        return rules
+        properties = self._schema.get("properties") or _FREE
+        if name not in properties:
+            # All fields without a name of their own share one entry: clients make such names up without end.
+            return self._rules(_OTHERS, self._schema.get("additionalProperties") or _FREE)
+        return self._rules(name, properties[name])
 
     @property
     def items(self) -> MergeRules:
         """The rules of this list's elements."""
-        return self.field_of_items()
+        return self._rules(_ITEMS, self._schema.get("items", _FREE))
 
-    def field_of_items(self) -> SchemaRules:
-        """Return the rules of the elements, made once."""
-        rules = self._fields.get("[]")
+    def _rules(self, name: str, node: Schema | bool) -> SchemaRules:
+        rules = self._fields.get(name)
         if rules is None:
-            rules = self._fields["[]"] = SchemaRules(resolve(self._schema.get("items", _FREE)))
+            rules = self._fields[name] = SchemaRules(resolve(node) if isinstance(node, dict) else _FREE)
         return rules
 
 

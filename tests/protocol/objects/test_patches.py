@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcore.apiserver.validation.mergerules import merge_rules
-from protocol.objects.patches import PatchFailed, PatchMalformed, json_patch, merge_patch, strategic_merge
+from protocol.objects.patches import (
+    MAX_OPERATIONS,
+    PatchFailed,
+    PatchMalformed,
+    json_patch,
+    merge_patch,
+    strategic_merge,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -214,3 +221,72 @@ def test_without_rules_a_strategic_patch_is_a_merge_patch(target: Any, patch: An
 
 def test_odd_elements_are_compared_not_hashed() -> None:
     assert strategic({"finalizers": []}, {"finalizers": [{}, {}]}, META) == {"finalizers": [{}]}
+
+
+def test_copies_that_double_the_object_are_refused() -> None:
+    double = {"op": "copy", "from": "/x", "path": "/x/-"}
+    with pytest.raises(PatchFailed, match="copies more than"):
+        json_patch({}, [{"op": "add", "path": "/x", "value": [1] * 10}, *([double] * 60)])
+
+
+def test_copies_within_the_bound_are_made() -> None:
+    assert json_patch({"a": [1]}, [{"op": "copy", "from": "/a", "path": "/b"}]) == {"a": [1], "b": [1]}
+
+
+def test_a_json_patch_has_a_bounded_number_of_operations() -> None:
+    operations = [{"op": "test", "path": "/a", "value": 1}] * (MAX_OPERATIONS + 1)
+    with pytest.raises(PatchMalformed, match="at most"):
+        json_patch({"a": 1}, operations)
+
+
+@pytest.mark.parametrize("depth", [300, 5000])
+def test_a_value_that_nests_beyond_what_can_be_copied_is_refused(depth: int) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(PatchFailed, match="nests too deep"):
+        json_patch({"a": 1}, [{"op": "add", "path": "/b", "value": value}, {"op": "copy", "from": "/b", "path": "/c"}])
+
+
+@pytest.mark.parametrize("directive", [[], {}, 5, "other"])
+def test_a_directive_of_any_other_type_is_malformed(directive: Any) -> None:
+    with pytest.raises(PatchMalformed, match="unrecognized directive"):
+        strategic_merge({}, {"$patch": directive}, POD_SPEC)
+
+
+class CountedRules:
+    """Rules of a list merged by name; counts how often one of its elements is looked at."""
+
+    merge_key = "name"
+    strategies = frozenset({"merge"})
+
+    @property
+    def items(self) -> CountedRules:
+        return self
+
+    def field(self, name: str) -> CountedRules:
+        return self
+
+
+class CountedName(dict[str, Any]):
+    looks = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        CountedName.looks += 1
+        return super().get(key, default)
+
+
+def test_merging_long_lists_looks_at_each_element_a_few_times_only() -> None:
+    CountedName.looks = 0
+    base = [CountedName(name=str(number)) for number in range(300)]
+    patch = {"list": [{"name": str(number)} for number in range(600)]}
+    merged = strategic_merge({"list": base}, patch, CountedRules())
+    assert [element["name"] for element in merged["list"]] == [str(number) for number in range(600)]
+    assert CountedName.looks <= 10 * len(base)
+
+
+def test_elements_with_one_key_are_deleted_together_and_may_come_anew() -> None:
+    rules = CountedRules()
+    base = {"list": [{"name": "a", "n": 1}, {"name": "b"}, {"name": "a", "n": 2}]}
+    patch = {"list": [{"name": "a", "$patch": "delete"}, {"name": "a", "n": 3}]}
+    assert strategic_merge(base, patch, rules) == {"list": [{"name": "b"}, {"name": "a", "n": 3}]}

@@ -20,3 +20,10 @@ def test_what_the_schema_does_not_know_has_no_rules() -> None:
     assert (rules.merge_key, rules.strategies) == ("", frozenset())
     unknown = merge_rules("io.k8s.api.core.v1.Pod").field("nonsense").items
     assert unknown.merge_key == ""
+
+
+def test_names_that_a_client_makes_up_are_not_remembered_one_by_one() -> None:
+    rules = merge_rules("io.k8s.api.core.v1.Pod").field("spec")
+    assert rules.field("made-up-1") is rules.field("made-up-2")
+    labels = merge_rules("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").field("labels")
+    assert labels.field("a") is labels.field("b")
