@@ -131,13 +131,11 @@ async def test_what_joining_writes_is_for_its_owner_alone(cluster: Cluster, tmp_
     assert stat.S_IMODE(folder.key.parent.stat().st_mode) == 0o700
 
 
-async def test_a_node_that_joins_again_elsewhere_revokes_the_earlier_certificate(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+async def test_a_node_that_joins_again_elsewhere_revokes_the_earlier_certificate(cluster: Cluster) -> None:
     first = await cluster.add_edge("moved")
     await cluster.api.create("pods", pod("stays", "exec sleep 3600", nodeName="moved"))
     await cluster.pod_is("stays")
-    second = cluster.edges["moved-2"] = Edge(tmp_path, "moved")
+    second = cluster.edges["moved-2"] = Edge(cluster.folder / "moved-2", "moved")
     await second.join(cluster.cloud)
     await aeventually(lambda: link_of(first)["phase"] == "refused", what="the earlier certificate is revoked")
     assert (await status_of(first))["link"]["code"] == CloseCode.REVOKED
@@ -150,10 +148,10 @@ async def test_a_node_that_joins_again_elsewhere_revokes_the_earlier_certificate
     await second.daemon.stop()
 
 
-async def test_a_copy_of_a_data_folder_is_refused_and_shown(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_copy_of_a_data_folder_is_refused_and_shown(cluster: Cluster) -> None:
     original = await cluster.add_edge("twin")
     await original.daemon.stop()
-    copy = cluster.edges["twin-copy"] = Edge(tmp_path / "copy", "twin")
+    copy = cluster.edges["twin-copy"] = Edge(cluster.folder / "twin-copy", "twin")
     shutil.copytree(original.data_dir, copy.data_dir)
     await original.start()
     await aeventually(lambda: link_of(original)["phase"] == "connected")
@@ -176,7 +174,7 @@ async def test_a_copy_of_a_data_folder_is_refused_and_shown(cluster: Cluster, tm
     await original.daemon.stop()
 
 
-async def test_a_device_with_another_instance_id_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_device_with_another_instance_id_is_refused(cluster: Cluster) -> None:
     edge = await cluster.add_edge("pinned")
     await edge.daemon.stop()
     folder = DataFolder(edge.data_dir)

@@ -187,6 +187,7 @@ class Chaos:
         moments = rng.sample(range(CHANGES), KILLS_EACH * len(daemons))
         victims = [daemon for daemon in daemons for _ in range(KILLS_EACH)]
         self._plan: dict[int, Daemon] = dict(zip(moments, victims, strict=True))
+        self._turns = {daemon.name: asyncio.Lock() for daemon in daemons}
         self.kills: dict[str, int] = {}
 
     def strike(self, number: int, tasks: asyncio.TaskGroup) -> None:
@@ -196,9 +197,10 @@ class Chaos:
 
     async def _kill(self, daemon: Daemon, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        await daemon.kill()
-        self.kills[daemon.name] = self.kills.get(daemon.name, 0) + 1
-        await daemon.start()
+        async with self._turns[daemon.name]:
+            await daemon.kill()
+            self.kills[daemon.name] = self.kills.get(daemon.name, 0) + 1
+            await daemon.start()
 
 
 @pytest.mark.timeout(200)

@@ -45,13 +45,18 @@ async def run(name: str, *args: str) -> Outcome:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """Return the processes that work in ``folder`` or name it on their command line; zombies have ended."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if f"{folder}/" in f"{line} {process.info['cwd'] or ''}/" and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process)
-    return found
+    """Return the processes that work in ``folder`` or name it in command line or environment; zombies have ended."""
+    return [process for process in psutil.process_iter() if _belongs_to(process, f"{folder}/")]
+
+
+def _belongs_to(process: psutil.Process, folder: str) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # The daemons have their settings in the environment.
+        return any(folder in f"{text}/" for text in (*process.cmdline(), process.cwd(), *process.environ().values()))
+    except psutil.Error:
+        return False  # It has ended meanwhile, or is somebody else's.
 
 
 def pod_processes(edge: Edge) -> dict[str, list[int]]:
@@ -218,10 +223,11 @@ class Cluster:
         for edge in self.edges.values():
             await edge.daemon.kill()
         await self.cloud.daemon.stop()
-        for process in (left := processes_in(self.folder)):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left, timeout=10)
+        while left := processes_in(self.folder):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, timeout=10)
 
 
 @asynccontextmanager
