@@ -182,11 +182,17 @@ class User:
         except ApiError as exc:
             self.offences.append(f"{key}: {exc.reason}: {exc.message}")
             return False
-        memory.allowed = [None if outcome is None or written is None else state_of(written)]
+        if outcome is None:
+            memory.allowed = [None]
+        else:
+            self._see(key, written, outcome)
         return True
 
-    def _see(self, key: ObjectKey, body: Body | None) -> None:
+    def _see(self, key: ObjectKey, body: Body | None, outcome: State | None = None) -> None:
+        """Take note of what an object is; ``outcome`` is what a write should have made of it."""
         memory = self.memory(key)
+        if outcome is not None:
+            memory.allowed.append(outcome)
         if body is not None and "deletionTimestamp" in body["metadata"]:
             if None not in memory.allowed:
                 self.offences.append(f"{key} is going away though nobody deleted it; it may be {memory.allowed}")
