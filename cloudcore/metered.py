@@ -50,6 +50,19 @@ def metrics_of(cloud: Measured) -> Metrics:
         lambda: {name: part.counters.failed for name, part in controllers.controllers.items()},
         label="controller",
     )
+    metrics.counter(
+        "controller_conflicts",
+        "Reconciliations begun again at once because another writer was faster.",
+        lambda: {name: part.counters.conflicts for name, part in controllers.controllers.items()},
+        label="controller",
+    )
+    metrics.counter(
+        "controller_throttles",
+        "Reconciliations put off because the API asked for it.",
+        lambda: {name: part.counters.throttled for name, part in controllers.controllers.items()},
+        label="controller",
+    )
+    metrics.counter("leases_renewed", "Leases written for heartbeats.", lambda: hub.leases.renewals_total)
     metrics.counter("events_dropped", "Events not written: queue full or spam.", lambda: cloud.recorder.dropped)
     metrics.counter("nodes_joined", "Enrolments granted.", lambda: cloud.enrolment.joined_total)
     metrics.counter("enrolments_refused", "Enrolments refused.", lambda: cloud.enrolment.refused_total)
@@ -66,5 +79,5 @@ def _in_flight(hub: Hub) -> float:
 
 
 def _round_trips(hub: Hub) -> Mapping[str, float]:
-    rtts = {name: session.link.rtt_s for name, session in hub.sessions.items()}
+    rtts = {name: session.rtt_s for name, session in hub.sessions.items()}
     return {name: rtt_s for name, rtt_s in rtts.items() if rtt_s is not None}

@@ -6,8 +6,7 @@
     ├── UsageError               a command line, setting or file the user gave cannot be used (exit status 2)
     ├── LocalProtocolError       this program misused an object (a bug here)
     ├── RemoteProtocolError      the peer broke the protocol; carries the close code to send
-    │   ├── FrameError           a frame is malformed, oversized, of an unknown type
-    │   └── HandshakeRefused     the peer refused the session, or must be refused
+    │   └── FrameError           a frame is malformed, oversized, of an unknown type
     ├── ConnectionClosed         a transport ended; carries code and reason
     └── OutboxFull               a bounded queue towards the peer takes no more for now
 """
@@ -43,10 +42,6 @@ class RemoteProtocolError(AiokubeedgeError):
 
 class FrameError(RemoteProtocolError):
     """A frame cannot be decoded or breaks a limit."""
-
-
-class HandshakeRefused(RemoteProtocolError):
-    """A session was refused: wrong version, identity, instance, or a superseded certificate."""
 
 
 class ConnectionClosed(AiokubeedgeError):

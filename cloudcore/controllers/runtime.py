@@ -31,12 +31,12 @@ from cloudcore.clock import Clock
 from cloudcore.errors import ApiError, Conflict, TooManyRequests
 from cloudcore.events import NamedRecorder
 from cloudcore.informers import AsyncWorkQueue, Informers
+from protocol.backoff import RetryPolicy
 from protocol.objects.keys import Body, ObjectKey, key_of
 
 log = structlog.get_logger(__name__)
 
-FIRST_RETRY_S = 0.05
-LONGEST_RETRY_S = 60.0
+RETRY = RetryPolicy(max_retries=None, initial_delay_s=0.05, max_delay_s=60.0)
 IMMEDIATE_CONFLICTS = 3
 
 
@@ -231,5 +231,4 @@ class Controller(Generic[K]):
 
     def _delay(self, attempt: int) -> float:
         """Return a delay that doubles, with half of it random so that failures spread out."""
-        longest = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(attempt - 1, 32))
-        return longest * (0.5 + 0.5 * self.rng.random())
+        return RETRY.bound_s(attempt - 1) * (0.5 + 0.5 * self.rng.random())

@@ -45,7 +45,7 @@ def _status(session: Session, now: float) -> Body:
         "address": session.address,
         "since": timestamp(session.since),
         "epoch": link.epoch,
-        "rttMs": _rtt_ms(session),
+        "rttMs": None if session.rtt_s is None else round(session.rtt_s * 1000, 3),
         "lagSeconds": round(link.lag_s(now), 3),
         "pending": len(link.outbox),
         "inSync": session.in_sync,
@@ -58,11 +58,3 @@ def _status(session: Session, now: float) -> Body:
     if session.rejections:
         status["rejected"] = [{"object": key, "reason": reason} for key, reason in session.rejections.items()]
     return status
-
-
-def _rtt_ms(session: Session) -> float | None:
-    """Return the link's round-trip time; the edge tells it, because its heartbeats leave this end nothing to ping."""
-    if session.link.rtt_s is not None:
-        return round(session.link.rtt_s * 1000, 3)
-    told_us = session.load.rtt_us if session.load is not None else 0
-    return round(told_us / 1000, 3) if told_us else None

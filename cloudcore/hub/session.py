@@ -130,6 +130,16 @@ class Session:
         """The node's load as of its last heartbeat; None before the first."""
         return None if self._heartbeats is None else self._heartbeats.load
 
+    @property
+    def rtt_s(self) -> float | None:
+        """The smoothed round-trip time, seconds; None until measured.
+
+        The edge tells it, because its heartbeats leave this end nothing to ping for.
+        """
+        if self.link.rtt_s is None and self.load is not None and self.load.rtt_us:
+            return self.load.rtt_us / 1e6
+        return self.link.rtt_s
+
     def welcome(self, welcome: Welcome) -> None:
         """Let the edge in."""
         self.link.welcome(welcome, self._clock.monotonic())

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.podshape import ShapeKey, shape_key
+from protocol.backoff import RetryPolicy
 from protocol.objects.keys import Body, ObjectKey, Uid
 
-FIRST_BACKOFF_S = 1.0
-LONGEST_BACKOFF_S = 10.0
+BACKOFF = RetryPolicy(max_retries=None, initial_delay_s=1.0, max_delay_s=10.0, jitter=False)
 FLUSH_S = 300.0
 """An unschedulable pod is tried again after so long whatever happens, in case an event was misjudged."""
 
@@ -191,7 +191,7 @@ class PodQueue:
     def _fail(self, pod: QueuedPod, now: float) -> None:
         pod.attempts += 1
         pod.failed_at = now
-        pod.ready_at = now + min(FIRST_BACKOFF_S * 2 ** min(pod.attempts - 1, 16), LONGEST_BACKOFF_S)
+        pod.ready_at = now + BACKOFF.bound_s(pod.attempts - 1)
 
     def _activate(self, pod: QueuedPod) -> None:
         self._leave_unschedulable(pod)

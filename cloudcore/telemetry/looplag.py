@@ -18,11 +18,6 @@ class LoopLag:
         self._recent: deque[float] = deque(maxlen=WINDOW)
 
     @property
-    def latest_s(self) -> float:
-        """The newest measurement, seconds."""
-        return self._recent[-1] if self._recent else 0.0
-
-    @property
     def worst_s(self) -> float:
         """The worst of the last minute, seconds."""
         return max(self._recent, default=0.0)

@@ -28,7 +28,7 @@ from protocol.transports.base import Connection
 log = structlog.get_logger("edgecore.hub")
 
 Dial = Callable[[], Awaitable[Connection]]
-"""Opens a connection to the hub. Raises ConnectionClosed, HandshakeRefused or OSError where it cannot."""
+"""Opens a connection to the hub. Raises ConnectionClosed, RemoteProtocolError or OSError where it cannot."""
 
 REFUSED = RetryPolicy(max_retries=None, initial_delay_s=240.0, max_delay_s=900.0)
 """A node that was refused for good looks again every few minutes: somebody may have put it right."""

@@ -72,7 +72,6 @@ class Waiting:
 
 
 CREATING: Final = Waiting("ContainerCreating")
-INITIALIZING: Final = Waiting("PodInitializing")
 
 
 @dataclass(slots=True)

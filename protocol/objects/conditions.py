@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from protocol.objects.keys import Body
-
-Status = Literal["True", "False", "Unknown"]
 
 
 def find_condition(conditions: Iterable[Body] | None, kind: str) -> Body | None:

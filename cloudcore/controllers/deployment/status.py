@@ -14,8 +14,6 @@ from protocol.objects.keys import Body
 from protocol.objects.times import parse_timestamp, timestamp
 
 AVAILABLE_REASON: Final = "NewReplicaSetAvailable"
-CREATED_REASON: Final = "NewReplicaSetCreated"
-FOUND_REASON: Final = "FoundNewReplicaSet"
 UPDATED_REASON: Final = "ReplicaSetUpdated"
 FAILED_CREATE_REASON: Final = "ReplicaSetCreateError"
 TIMED_OUT_REASON: Final = "ProgressDeadlineExceeded"

@@ -261,7 +261,7 @@ async def test_a_heartbeat_renews_the_lease_and_carries_the_load() -> None:
     async with cloud() as c:
         await c.add_node("n1")
         edge = await c.connect(Holding("n1"))
-        edge.heartbeat(msgpack.packb({0: 250, 1: 500}))
+        edge.heartbeat(msgpack.packb({0: 250, 1: 500, 6: 12_300}))
         await settle()
         lease = await c.client.get("leases.coordination.k8s.io", "kube-node-lease", "n1")
         assert lease["spec"]["holderIdentity"] == "n1"
@@ -271,6 +271,7 @@ async def test_a_heartbeat_renews_the_lease_and_carries_the_load() -> None:
         assert renewed["spec"]["renewTime"] > lease["spec"]["renewTime"]
         (link,) = c.hub.node_links()
         assert link["status"]["load"] == {"cpu": 0.25, "memory": 0.5}
+        assert link["status"]["rttMs"] == 12.3
         assert link["status"]["connected"] is True
         assert link["status"]["inSync"] is True
 
