@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol.objects.keys import Body
-from protocol.objects.quantities import base_units
+from protocol.objects.quantities import LARGEST, base_units
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
@@ -32,7 +32,7 @@ def pod_requests(spec: Body) -> Amounts:
     total = _effective(spec, _requests)
     total.update(_amounts((spec.get("resources") or {}).get("requests") or {}))
     _add(total, _amounts(spec.get("overhead") or {}))
-    total = {name: amount for name, amount in total.items() if amount > 0}
+    total = {name: min(amount, LARGEST) for name, amount in total.items() if amount > 0}
     total[PODS] = 1
     return total
 

@@ -11,7 +11,11 @@ from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Final
 
-_PATTERN: Final = re.compile(r"^([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d{1,3}))?$")
+_PATTERN: Final = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d{1,3}))?", re.ASCII)
+_MAX_CHARACTERS: Final = 64
+"""Longer ones are no amounts of anything, and cost more to read the longer they are."""
+LARGEST: Final = 2**63 - 1
+"""What Kubernetes holds an amount in; a larger one counts as this."""
 _BINARY: Final = {
     suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)
 }
@@ -36,7 +40,8 @@ def parse_quantity(text: str | int | float) -> Decimal:
     Raises:
         ValueError: ``text`` is not a quantity.
     """
-    match = _PATTERN.match(str(text))
+    written = str(text)
+    match = _PATTERN.fullmatch(written) if len(written) <= _MAX_CHARACTERS else None
     if match is None:
         raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
     number, suffix, exponent = match.groups()
@@ -47,25 +52,19 @@ def parse_quantity(text: str | int | float) -> Decimal:
 
 
 def milli(text: str | int | float) -> int:
-    """Return the quantity in thousandths, rounded up as Kubernetes rounds (``100m`` → 100)."""
-    return int((parse_quantity(text) * 1000).to_integral_value(ROUND_CEILING))
+    """Return the quantity in thousandths, rounded up as Kubernetes rounds (``100m`` → 100), within 64 bits."""
+    return _bounded(parse_quantity(text) * 1000)
 
 
 def whole(text: str | int | float) -> int:
-    """Return the quantity in base units, rounded up (``1Ki`` → 1024)."""
-    return int(parse_quantity(text).to_integral_value(ROUND_CEILING))
+    """Return the quantity in base units, rounded up (``1Ki`` → 1024), within 64 bits."""
+    return _bounded(parse_quantity(text))
+
+
+def _bounded(amount: Decimal) -> int:
+    return max(-LARGEST, min(LARGEST, int(amount.to_integral_value(ROUND_CEILING))))
 
 
 def base_units(resource: str, text: str | int | float) -> int:
     """Return the quantity in the integer unit used for sums: millicores for ``cpu``, base units for the rest."""
     return milli(text) if resource == "cpu" else whole(text)
-
-
-def format_bytes(size_bytes: int) -> str:
-    """Return ``size_bytes`` as nodes report memory: ``Ki`` where it divides, plain bytes where not."""
-    return f"{size_bytes // 1024}Ki" if size_bytes % 1024 == 0 else str(size_bytes)
-
-
-def format_milli(thousandths: int) -> str:
-    """Return thousandths of a unit as a quantity: 1500 → ``1500m``, 2000 → ``2``."""
-    return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"

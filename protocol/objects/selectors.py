@@ -20,6 +20,8 @@ _SET: Final = re.compile(r"^(?P<key>[^\s!=<>(),]+)\s+(?P<operator>in|notin)\s*\(
 _COMPARE: Final = re.compile(r"^(?P<key>[^\s!=<>(),]+)\s*(?P<operator>==|!=|=|<|>)\s*(?P<value>[^\s!=<>(),]*)$")
 _EXISTS: Final = re.compile(r"^(?P<absent>!?)\s*(?P<key>[^\s!=<>(),]+)$")
 
+_PART: Final = re.compile(r"(?:^|,)((?:[^,(]|\([^)]*(?:\)|$))*)")
+
 _OPERATORS: Final = {"=": "In", "==": "In", "!=": "NotIn", ">": "Gt", "<": "Lt", "in": "In", "notin": "NotIn"}
 
 
@@ -135,9 +137,8 @@ def _known(operator: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Split at commas that stand outside parentheses."""
-    parts = re.split(r",(?![^(]*\))", text) if text.strip() else []
-    return [part.strip() for part in parts]
+    """Split at commas that stand outside parentheses, in one pass."""
+    return [part.strip() for part in _PART.findall(text)] if text.strip() else []
 
 
 def _parse_requirement(part: str) -> Requirement:

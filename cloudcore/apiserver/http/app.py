@@ -7,10 +7,13 @@ connection's; nothing here is shared between requests but the counters of those 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 import structlog
 from aiohttp import web
 
@@ -18,7 +21,7 @@ from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.http import reads, writes
 from cloudcore.apiserver.http.authn import Authenticator, CertificateAuthenticator, Credentials, User
 from cloudcore.apiserver.http.authz import Attributes, Authorizer, NodeAuthorizer, forbidden
-from cloudcore.apiserver.http.bodies import decode_object, read_body
+from cloudcore.apiserver.http.bodies import read_object
 from cloudcore.apiserver.http.call import Call, Handler
 from cloudcore.apiserver.http.documents import Documents
 from cloudcore.apiserver.http.health import Check
@@ -46,6 +49,10 @@ log = structlog.get_logger(__name__)
 
 MAX_IN_FLIGHT: Final = 600
 """Requests worked on at a time, watches not counted; the next one is told to come back."""
+MAX_PER_NODE: Final = 64
+"""Requests of one node at a time, watches counted: no device may take the room of the others."""
+
+_LOGGED_CHARACTERS: Final = 500
 
 _VERBS: Mapping[str, Handler] = {
     "get": reads.handle_get,
@@ -91,6 +98,7 @@ class App:
         self._registry = settings.registry
         self._documents = Documents(settings.registry.kinds, settings.readiness)
         self._in_flight = 0
+        self._of_nodes: Counter[str] = Counter()
         self.streams = WatchStreams()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -103,8 +111,11 @@ class App:
             raise
         except web.RequestPayloadError as error:
             return respond_failure(request, BadRequest(f"the body cannot be read: {error}"))
+        except (RecursionError, orjson.JSONEncodeError) as error:
+            # Deeper than this process follows, or than JSON is written: nothing was stored.
+            return respond_failure(request, BadRequest(f"the object provided is unrecognized: {error}"))
         except Exception:
-            log.exception("request failed", method=request.method, path=request.raw_path)
+            log.exception("request failed", method=request.method, path=request.raw_path[:_LOGGED_CHARACTERS])
             return respond_failure(request, InternalError("Internal error occurred: see the server's log"))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -138,15 +149,28 @@ class App:
     ) -> web.StreamResponse:
         verb = verb_of(request.method, place, watch="watch" in query.values and query.flag("watch"))
         self._authorize(user, place, query, verb)
-        if verb == "watch":
+        with self._room(user.node, counted=verb != "watch"):
             return await self._perform(request, place, query, user, verb)
-        if self._in_flight >= self._settings.max_in_flight:
+
+    @contextmanager
+    def _room(self, node: str, *, counted: bool) -> Iterator[None]:
+        """Take up room for one more request; ``counted`` where it counts among all that are worked on.
+
+        Raises:
+            TooManyRequests: There is none.
+        """
+        full = counted and self._in_flight >= self._settings.max_in_flight
+        if full or (node and self._of_nodes[node] >= MAX_PER_NODE):
             raise TooManyRequests("the server has received too many requests, please try again later", retry_after_s=1)
-        self._in_flight += 1
+        self._in_flight += counted
+        self._of_nodes[node] += 1
         try:
-            return await self._perform(request, place, query, user, verb)
+            yield
         finally:
-            self._in_flight -= 1
+            self._in_flight -= counted
+            self._of_nodes[node] -= 1
+            if not self._of_nodes[node]:
+                del self._of_nodes[node]
 
     def _authorize(self, user: User, place: ResourcePath, query: Query, verb: str) -> None:
         attributes = Attributes(
@@ -163,7 +187,7 @@ class App:
     ) -> web.StreamResponse:
         review = REVIEWERS.get(place.group_resource)
         if review is not None and verb == "create":
-            body = decode_object(await read_body(request), request.headers.get("Content-Type", ""))
+            body = await read_object(request)
             return respond_object(request, review(body, user, self._settings.authorizer), status=201)
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from cloudcore.apiserver.http.negotiation import PROTOBUF, YAML, body_type
 from cloudcore.apiserver.http.protobuf import decode_protobuf
@@ -17,6 +17,9 @@ from protocol.objects.keys import Body
 
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 """As Kubernetes has it: an object at its largest with room for the request around it."""
+
+BODY_S: Final = 30.0
+"""Who takes longer to send a body must not hold the room of a request."""
 
 _YAML_THREAD: Final = ThreadPoolExecutor(1, "yaml")
 """Reading YAML is slow. One thread takes the documents in turn, so that many cost the loop no more than one does."""
@@ -47,24 +50,33 @@ async def read_body(request: web.BaseRequest) -> bytes:
     """Read a request's body.
 
     Raises:
+        BadRequest: It takes longer than :data:`BODY_S`.
         RequestEntityTooLarge: It is over :data:`MAX_BODY_BYTES`, as sent or once decompressed.
     """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
     content = request.content
-    data = await content.readany()
-    parts, size = [data], len(data)
-    if size > MAX_BODY_BYTES:
+    if content.is_eof():
+        parts = [await content.readany()]
+    else:
+        try:
+            async with asyncio.timeout(BODY_S):
+                parts = await _read_parts(content)
+        except TimeoutError:
+            raise BadRequest(f"the body did not arrive within {BODY_S:g} s") from None
+    if sum(map(len, parts)) > MAX_BODY_BYTES:
         raise _too_large()
-    if content.at_eof():
-        return data
-    while not content.at_eof():
-        part = await content.readany()
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        parts.append(part)
     return b"".join(parts)
+
+
+async def _read_parts(content: StreamReader) -> list[bytes]:
+    """Read to the end, or until it is too much."""
+    parts: list[bytes] = []
+    size = 0
+    while not content.at_eof() and size <= MAX_BODY_BYTES:
+        parts.append(await content.readany())
+        size += len(parts[-1])
+    return parts
 
 
 def _too_large() -> RequestEntityTooLarge:

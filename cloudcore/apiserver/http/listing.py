@@ -14,6 +14,9 @@ from cloudcore.apiserver.http.rendering import Renderer
 from cloudcore.apiserver.http.responses import COMPRESS_FROM_BYTES, accepts_gzip, respond, to_yaml, wants_pretty
 from cloudcore.apiserver.list import Page
 
+STALL_S: Final = 30.0
+"""A client that takes nothing for so long is gone: it must not hold the room of a request."""
+
 _PIECE_RECORDS: Final = 100
 _GZIP_WBITS: Final = 31
 _FASTEST: Final = 1
@@ -55,9 +58,14 @@ async def _stream(
     response = web.StreamResponse(headers=headers)
     response.enable_chunked_encoding()
     await response.prepare(request)
-    async for piece in pieces:
-        out = piece if compressor is None else compressor.compress(piece)
-        if out:
-            await response.write(out)
-    await response.write_eof(b"" if compressor is None else compressor.flush())
+    try:
+        async for piece in pieces:
+            out = piece if compressor is None else compressor.compress(piece)
+            if out:
+                async with asyncio.timeout(STALL_S):
+                    await response.write(out)
+        async with asyncio.timeout(STALL_S):
+            await response.write_eof(b"" if compressor is None else compressor.flush())
+    except TimeoutError:
+        raise ConnectionResetError("the client does not read its answer") from None
     return response

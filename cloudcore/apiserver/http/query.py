@@ -13,6 +13,7 @@ from cloudcore.errors import BadRequest, Cause
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 _MAX_NUMBER: Final = 2**63 - 1
+_MAX_DIGITS: Final = 19
 _FIELD_VALIDATIONS: Final[tuple[FieldValidation, ...]] = get_args(FieldValidation)
 
 
@@ -60,7 +61,7 @@ class Query:
         value = self.values.get(name)
         if not value:
             return None
-        if not (value.isascii() and value.isdigit()) or int(value) > _MAX_NUMBER:
+        if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS) or int(value) > _MAX_NUMBER:
             raise _invalid(name, value, "must be a whole number, not negative")
         return int(value)
 

@@ -69,3 +69,9 @@ def test_removing_an_unknown_node_changes_nothing() -> None:
     table = NodeTable()
     table.remove("nobody")
     assert table.size == 0
+
+
+def test_a_node_that_claims_more_than_there_are_numbers_for_has_the_largest() -> None:
+    table = NodeTable()
+    table.put(node("a", cpu="1e999"))
+    assert table.allocatable("cpu", table.everywhere).tolist() == [2**63 - 1]

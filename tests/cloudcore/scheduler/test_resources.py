@@ -50,3 +50,8 @@ def test_scores_count_a_default_for_containers_without_requests() -> None:
 
 def test_a_node_quantity_that_cannot_be_read_counts_as_nothing() -> None:
     assert known_amounts({"cpu": "4", "memory": "lots"}) == {"cpu": 4000, "memory": 0}
+
+
+def test_a_sum_counts_as_no_more_than_64_bits_hold() -> None:
+    huge = container(cpu="1e30")
+    assert pod_requests({"containers": [huge, huge]})["cpu"] == 2**63 - 1

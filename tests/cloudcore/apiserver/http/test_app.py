@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 import yaml
 
+from cloudcore.apiserver.http.app import MAX_PER_NODE
 from protocol.objects.keys import NodeName, ObjectKey
 from tests.support.apiservers import RunningServer
 
@@ -293,6 +295,31 @@ async def test_too_many_requests_at_once_are_told_to_come_back(
     server.app._in_flight = 0
     async with admin.get(CONFIGMAPS) as response:
         assert response.status == 200
+
+
+async def test_one_node_cannot_take_the_room_of_the_others(
+    server: RunningServer, node: aiohttp.ClientSession, admin: aiohttp.ClientSession
+) -> None:
+    with ExitStack() as rooms:
+        for _ in range(MAX_PER_NODE):
+            rooms.enter_context(server.app._room("edge-1", counted=False))
+        async with node.get("/api/v1/nodes/edge-1") as response:
+            assert (await status_of(response))["code"] == 429
+        async with admin.get(CONFIGMAPS) as response:
+            assert response.status == 200
+    async with node.get("/api/v1/nodes/edge-1") as response:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize("depth", [300, 900])
+async def test_an_object_that_nests_too_deep_is_the_clients_mistake(admin: aiohttp.ClientSession, depth: int) -> None:
+    value: Any = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    for content_type in ("merge-patch", "strategic-merge-patch"):
+        headers = {"Content-Type": f"application/{content_type}+json"}
+        async with admin.patch("/api/v1/namespaces/default", json={"metadata": value}, headers=headers) as response:
+            assert response.status < 500, await response.text()
 
 
 async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.ClientSession) -> None:

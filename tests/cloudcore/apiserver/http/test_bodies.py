@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
+from aiohttp import StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudcore.apiserver.http import bodies
 from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml
-from cloudcore.errors import BadRequest
+from cloudcore.errors import BadRequest, RequestEntityTooLarge
 
 
 def test_yaml_says_what_json_could() -> None:
@@ -86,3 +93,29 @@ def test_no_bytes_break_the_yaml_decoder(data: bytes) -> None:
         decode_yaml(data)
     except BadRequest:
         pass
+
+
+def body_stream() -> StreamReader:
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    protocol.connection_made(asyncio.Transport())
+    return StreamReader(protocol, 2**25)
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 0.0)
+    content = body_stream()
+    content.feed_data(b"{")
+    request = SimpleNamespace(content_length=None, content=content)
+    with pytest.raises(BadRequest, match="did not arrive"):
+        await bodies.read_body(cast(web.BaseRequest, request))
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_body_is_measured_as_it_is_decompressed(ended: bool) -> None:
+    content = body_stream()
+    content.feed_data(bytes(bodies.MAX_BODY_BYTES + 1))
+    if ended:
+        content.feed_eof()
+    request = SimpleNamespace(content_length=10, content=content)
+    with pytest.raises(RequestEntityTooLarge):
+        await bodies.read_body(cast(web.BaseRequest, request))
