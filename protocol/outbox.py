@@ -148,6 +148,8 @@ class Outbox:
         for lane, queue in enumerate(self._lanes):
             if queue:
                 room = self._take_from(queue, lane, taken, max_items, max_bytes)
+                if not queue:
+                    self._lanes[lane] = None  # an empty deque holds on to 0.7 KB, and most lanes are empty mostly
                 if room <= 0:
                     break
                 max_bytes = room

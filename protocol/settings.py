@@ -42,7 +42,7 @@ class LinkSettings:
     max_batch_bytes: int = 128 * 1024
     max_batch_items: int = 512
     codec: Codec = Codec.ZSTD
-    compress_above_bytes: int = 1024
+    compress_above_bytes: int = 256
     compression_level: int = 1
     window: Grant = DEFAULT_WINDOW
     burst_bytes: int = 256 * 1024

@@ -48,6 +48,10 @@ class WebSocketConnection:
 
     def __init__(self, websocket: LibraryConnection) -> None:
         self._websocket = websocket
+        # The library keeps the handshake as long as the connection: 4 KB of headers that nobody reads again.
+        for message in (websocket.request, websocket.response):
+            if message is not None:
+                message.headers.clear()
 
     @property
     def peer_certificate(self) -> bytes | None:

@@ -418,7 +418,7 @@ def test_large_payloads_are_compressed_small_ones_are_not(codec: Codec) -> None:
     edge.receive(data, 0.0)
     assert settle_all(edge, 0.0) == [put("a", body=bytes(5000))]
     transfer(edge, cloud, 0.0)
-    cloud.send(put("b", body=bytes(500)), 0.0)
+    cloud.send(put("b", body=bytes(100)), 0.0)
     assert output(cloud, 0.0)[0][0] >> 6 == Codec.NONE
 
 
