@@ -20,14 +20,13 @@ Any violation by the peer ends the session with an error frame and a close code;
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import ClassVar
 
 from protocol import payloads
-from protocol.compression import Codec, available
+from protocol.compression import available
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Closed,
@@ -39,7 +38,9 @@ from protocol.events import (
     VolatileReceived,
     WelcomeReceived,
 )
-from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, codec_of, decode_frame, encode_frame
+from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, decode_frame
+from protocol.framing import FrameWriter
+from protocol.gathering import InventoryGatherer
 from protocol.keepalive import Keepalive
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Verdict, Welcome
 from protocol.outbox import ITEM_OVERHEAD_BYTES, Outbox
@@ -47,36 +48,11 @@ from protocol.payloads import Buffer, Fault, Grant, Offer
 from protocol.receiving import Receiver
 from protocol.sending import Sender
 from protocol.settings import MAX_WINDOW_ITEMS, LinkSettings
+from protocol.states import ADMISSIBLE, Side, State
+
+__all__ = ["Link", "Side", "State"]
 
 _EPOCH_BITS = 0xFFFFFFFF
-_SKIP_AFTER_INCOMPRESSIBLE = 8
-
-
-class Side(enum.Enum):
-    """Which end of the session a link is."""
-
-    EDGE = "edge"
-    CLOUD = "cloud"
-
-
-class State(enum.Enum):
-    """Where a session stands."""
-
-    NEW = "new"
-    GREETED = "greeted"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-_OPEN_FRAMES = frozenset(FrameType) - {FrameType.HELLO, FrameType.WELCOME}
-_ADMISSIBLE: dict[tuple[Side, State], frozenset[FrameType]] = {
-    (Side.EDGE, State.NEW): frozenset(),
-    (Side.EDGE, State.GREETED): frozenset({FrameType.WELCOME, FrameType.ERROR}),
-    (Side.EDGE, State.OPEN): _OPEN_FRAMES - {FrameType.INVENTORY},
-    (Side.CLOUD, State.NEW): frozenset({FrameType.HELLO, FrameType.ERROR}),
-    (Side.CLOUD, State.GREETED): frozenset({FrameType.ERROR}),
-    (Side.CLOUD, State.OPEN): _OPEN_FRAMES,
-}
 
 
 class Link:
@@ -97,24 +73,19 @@ class Link:
 
     __slots__ = (
         "_closed",
-        "_codec",
         "_epoch",
         "_events",
+        "_frames",
         "_generation",
         "_handshake_until",
         "_hello",
-        "_incompressible",
         "_inventory",
-        "_inventory_bytes",
-        "_inventory_done",
         "_keepalive",
-        "_out",
         "_pong",
         "_received_at_open",
         "_receiver",
         "_sender",
         "bytes_received",
-        "bytes_sent",
         "outbox",
         "settings",
         "side",
@@ -130,7 +101,6 @@ class Link:
         self.settings = settings
         self.state = State.NEW
         self.outbox = outbox if outbox is not None else Outbox()
-        self.bytes_sent = 0
         self.bytes_received = 0
         self._generation = self.outbox.attach()
         self._sender = Sender(self.outbox, settings, rng)
@@ -138,16 +108,12 @@ class Link:
         self._keepalive = Keepalive(settings.keepalive_s, settings.dead_s, now)
         self._handshake_until = now + settings.handshake_s
         self._epoch = 0
-        self._codec = Codec.NONE
-        self._incompressible = 0
+        self._frames = FrameWriter(settings)
         self._received_at_open = 0
         self._hello: Hello | None = None
-        self._inventory: list[InventoryEntry] = []
-        self._inventory_bytes = 0
-        self._inventory_done = False
+        self._inventory = InventoryGatherer(settings)
         self._pong = 0
         self._events: deque[Event] = deque()
-        self._out: list[bytes] = []
         self._closed: Closed | None = None
 
     # What the owner reads.
@@ -156,6 +122,11 @@ class Link:
     def epoch(self) -> int:
         """The session's epoch; 0 until it is open."""
         return self._epoch
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all frames handed out so far."""
+        return self._frames.bytes_handed_out
 
     @property
     def closed(self) -> Closed | None:
@@ -190,7 +161,7 @@ class Link:
         """
         return (
             self.state is State.OPEN
-            and not self._out
+            and not self._frames.pending
             and not self._pong
             and not self._receiver.ack_due
             and not self._receiver.nack_due
@@ -220,7 +191,7 @@ class Link:
         self._hello = hello
         self.state = State.GREETED
         self._handshake_until = now + self.settings.handshake_s
-        self._emit(FrameType.HELLO, payloads.encode_hello(hello, self._offer()))
+        self._frames.emit(FrameType.HELLO, payloads.encode_hello(hello, self._offer()))
 
     def welcome(self, welcome: Welcome, now: float) -> None:
         """Cloud: accept the edge and open the session under ``welcome.epoch``.
@@ -236,7 +207,7 @@ class Link:
         if self._hello is None or welcome.epoch <= self._hello.epoch:
             raise LocalProtocolError(f"epoch {welcome.epoch} is not newer than the edge's")
         self._open_session(welcome, now)
-        self._emit(FrameType.WELCOME, payloads.encode_welcome(welcome, self._offer()))
+        self._frames.emit(FrameType.WELCOME, payloads.encode_welcome(welcome, self._offer()))
 
     def refuse(self, code: int, reason: str, now: float, *, retry_after_s: float = 0.0) -> None:
         """Cloud: turn the edge away; it comes back no sooner than after ``retry_after_s`` seconds."""
@@ -256,7 +227,7 @@ class Link:
     def send_volatile(self, body: bytes, now: float) -> None:
         """Send ``body`` once, unacknowledged; it also asks the peer for a sign of life. Dropped unless open."""
         if self.state is State.OPEN:
-            self._emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body))
+            self._frames.emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body))
 
     def send_inventory(self, entries: Sequence[InventoryEntry], now: float) -> None:
         """Edge: send what this node holds, as the welcome asked. Does nothing after the session has ended.
@@ -297,13 +268,13 @@ class Link:
         """
         if self.state is State.OPEN:
             self._sender.draining = True
-            self._emit(FrameType.GOAWAY, payloads.encode_number(retry_after_s))
+            self._frames.emit(FrameType.GOAWAY, payloads.encode_number(retry_after_s))
 
     def close(self, code: int, reason: str, now: float, *, retry_after_s: float = 0.0) -> None:
         """End the session and tell the peer why. Idempotent."""
         if self.state is State.CLOSED:
             return
-        self._emit(FrameType.ERROR, payloads.encode_fault(Fault(code, reason, retry_after_s)))
+        self._frames.emit(FrameType.ERROR, payloads.encode_fault(Fault(code, reason, retry_after_s)))
         self._finish(Closed(code, reason, retry_after_s))
 
     def connection_lost(self, code: int, reason: str) -> None:
@@ -321,7 +292,7 @@ class Link:
         try:
             self._check_generation()
             frame = decode_frame(data)
-            if frame.type not in _ADMISSIBLE[self.side, self.state]:
+            if frame.type not in ADMISSIBLE[self.side, self.state]:
                 raise RemoteProtocolError(
                     CloseCode.UNEXPECTED_FRAME, f"{frame.type.name} in state {self.side.value} {self.state.value}"
                 )
@@ -334,16 +305,14 @@ class Link:
     def data_to_send(self, now: float) -> list[bytes]:
         """Return the frames to write now, in order: about ``burst_bytes``. Call it until it returns none."""
         if self._pong and self.state is State.OPEN:
-            self._emit(FrameType.PONG, payloads.encode_number(self._pong))
+            self._frames.emit(FrameType.PONG, payloads.encode_number(self._pong))
             self._pong = 0
         if self.state is State.OPEN:
             if self._generation != self.outbox.generation:
                 self._supersede(now)
             else:
                 self._fill(now)
-        frames, self._out = self._out, []
-        self.bytes_sent += sum(map(len, frames))
-        return frames
+        return self._frames.take()
 
     def next_event(self) -> Event | None:
         """Return the next event, or None."""
@@ -378,7 +347,7 @@ class Link:
                 self.close(exc.code, exc.reason, now)
                 return
             if self._keepalive.ping_due(now):
-                self._emit(FrameType.PING, payloads.encode_number(self._keepalive.ping(now)))
+                self._frames.emit(FrameType.PING, payloads.encode_number(self._keepalive.ping(now)))
 
     def check_invariants(self) -> None:
         """Assert what must always hold; called by tests."""
@@ -392,25 +361,12 @@ class Link:
     def _fill(self, now: float) -> None:
         if self._receiver.nack_due:
             self._receiver.nack_due = False
-            self._emit(FrameType.NACK, payloads.encode_number(self._receiver.received))
+            self._frames.emit(FrameType.NACK, payloads.encode_number(self._receiver.received))
         if self._receiver.ack_due:
-            self._emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack()))
+            self._frames.emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack()))
         if not self._sender.idle:
             for kind, payload in self._sender.payloads(now):
-                self._emit(kind, payload)
-
-    def _emit(self, kind: FrameType, payload: bytes) -> None:
-        settings = self.settings
-        if self._codec is Codec.NONE or len(payload) <= settings.compress_above_bytes:
-            frame = encode_frame(kind, self._epoch, payload)
-        elif self._incompressible:
-            self._incompressible -= 1
-            frame = encode_frame(kind, self._epoch, payload)
-        else:
-            frame = encode_frame(kind, self._epoch, payload, self._codec, level=settings.compression_level)
-            if codec_of(frame) is Codec.NONE:  # bodies that are compressed or encrypted already come in series
-                self._incompressible = _SKIP_AFTER_INCOMPRESSIBLE
-        self._out.append(frame)
+                self._frames.emit(kind, payload)
 
     def _offer(self) -> Offer:
         return Offer(self._receiver.window, available())
@@ -434,7 +390,7 @@ class Link:
                 )
 
     def _open_session(self, welcome: Welcome, now: float) -> None:
-        self._epoch = welcome.epoch
+        self._epoch = self._frames.epoch = welcome.epoch
         self._keepalive.interval_s = welcome.keepalive_s
         self._keepalive.heard(now)
         self._received_at_open = self.bytes_received
@@ -442,11 +398,7 @@ class Link:
 
     def _accept_offer(self, offer: Offer) -> None:
         self._sender.window = offer.window
-        wanted = self.settings.codec
-        if wanted in offer.codecs and wanted in available():
-            self._codec = wanted
-        elif wanted is not Codec.NONE and Codec.ZSTD in offer.codecs:
-            self._codec = Codec.ZSTD
+        self._frames.agree(offer.codecs)
 
     def _finish(self, closed: Closed) -> None:
         self.state = State.CLOSED
@@ -503,19 +455,10 @@ class Link:
         sequence, confirmed, last, entries = payloads.decode_inventory(payload)
         if not self._receiver.accept(sequence, confirmed):
             return
-        if self._inventory_done:
-            # Each is answered with a difference of its own, so a peer that repeats it could make work without end.
-            raise RemoteProtocolError(CloseCode.UNEXPECTED_FRAME, "a second inventory")
         self._receiver.begin(sequence, 0, 0)
         self._receiver.settle(sequence, None)
-        self._inventory += entries
-        self._inventory_bytes += len(payload)
-        settings = self.settings
-        if len(self._inventory) > settings.max_inventory or self._inventory_bytes > settings.max_inventory_bytes:
-            raise RemoteProtocolError(CloseCode.FRAME_TOO_LARGE, f"inventory of over {settings.max_inventory} entries")
-        if last:
-            gathered, self._inventory = self._inventory, []
-            self._inventory_done = True
+        gathered = self._inventory.add(entries, len(payload), last=last)
+        if gathered is not None:
             self._events.append(InventoryReceived(gathered))
 
     def _on_ack(self, payload: Buffer, now: float) -> None:
