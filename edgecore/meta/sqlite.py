@@ -251,6 +251,8 @@ def read_only(path: Path) -> Snapshot:
     try:
         connection.execute("PRAGMA busy_timeout=2000")
         connection.execute("BEGIN")  # one consistent view over all tables
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return Snapshot()  # The agent has made the file and is about to make the tables.
         return _read(connection)
     finally:
         connection.close()
