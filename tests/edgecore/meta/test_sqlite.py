@@ -203,12 +203,11 @@ class TestSqliteEngine(MetaStoreContract):
     async def test_reading_makes_no_database(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             read_only(tmp_path / "none.db")
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_file_whose_tables_are_about_to_be_made_reads_as_empty(self, tmp_path: Path) -> None:
-        sqlite3.connect(tmp_path / "fresh.db").close()
         (tmp_path / "fresh.db").touch()
         assert read_only(tmp_path / "fresh.db").objects == ()
-        assert list(tmp_path.iterdir()) == []
 
     async def test_commits_gather_while_one_is_flushed(self, lab: SqliteLab) -> None:
         engine = lab.engine()
