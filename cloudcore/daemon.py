@@ -51,7 +51,7 @@ class Daemon:
         try:
             fresh = load(self._flags, self._file)
         except UsageError as error:
-            log.error("settings were not reloaded", error=str(error))
+            log.error("settings were not reloaded", cause=str(error))
             return
         changed = {
             name for name in type(self._settings).model_fields if getattr(fresh, name) != getattr(self._settings, name)

@@ -175,7 +175,7 @@ class EventRecorder:
             except (TooManyRequests, StorageUnavailable) as error:
                 await asyncio.sleep(error.retry_after_s or attempt)
             except ApiError as error:
-                log.debug("event refused", reason=subject.reason, name=subject.name, error=error.message)
+                log.debug("event refused", reason=subject.reason, name=subject.name, cause=error.message)
                 break
             else:
                 return

@@ -218,12 +218,12 @@ class Controller(Generic[K]):
             return
         if isinstance(error, TooManyRequests):
             self.counters.throttled += 1
-            log.info("throttled", error=error.message, **about)
+            log.info("throttled", cause=error.message, **about)
             self.queue.hold(key, (error.retry_after_s or 1) * (1.0 + 0.1 * self.rng.random()))
             return
         if isinstance(error, ApiError):
             self.counters.failed += 1
-            log.warning("reconcile failed", error=str(error), **about)
+            log.warning("reconcile failed", cause=str(error), **about)
         else:
             self.counters.failed += 1
             log.error("reconcile failed", exc_info=error, **about)

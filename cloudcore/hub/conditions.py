@@ -43,5 +43,5 @@ async def mark_duplicate(client: Client, clock: Clock, node: NodeName, message: 
         except NotFound:
             return
         except ApiError as exc:
-            log.warning("condition not set", node=node, condition=DUPLICATE_INSTANCE, error=exc.message)
+            log.warning("condition not set", node=node, condition=DUPLICATE_INSTANCE, cause=exc.message)
         return

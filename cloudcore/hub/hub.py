@@ -88,7 +88,7 @@ class Hub:
         self._recorder = recorder
         self._clock = clock
         self._rng = rng
-        self._opening: set[Session] = set()
+        self._opening: dict[NodeName, Session] = {}
         self._resuming = asyncio.Semaphore(self.settings.pacing.resuming)
         self._draining = False
         self._handed = 0
@@ -105,10 +105,7 @@ class Hub:
         session = Session(
             self, connection, identity, link, self._clock, transport=transport, close_s=self.settings.close_s
         )
-        self._opening.add(session)
-        if self._draining or len(self._opening) > self.settings.pacing.opening:
-            self.counters["turned_away"] += 1
-            session.end(CloseCode.TRY_LATER, "the hub is busy", retry_after_s=self._slot())
+        self._make_room(session)
         closed = Closed(CloseCode.ABNORMAL, "the session was ended by a defect")
         try:
             closed = await session.run()
@@ -132,7 +129,7 @@ class Hub:
             if not any(session.link.in_flight for session in self.sessions.values()):
                 break
             await asyncio.sleep(DRAIN_POLL_S)
-        for session in [*self.sessions.values(), *self._opening]:
+        for session in [*self.sessions.values(), *self._opening.values()]:
             session.end(CloseCode.GOING_AWAY, "the hub is shutting down", retry_after_s=self._slot())
 
     def node_links(self) -> list[Body]:
@@ -190,7 +187,7 @@ class Hub:
         """Show that an edge will not take an item."""
         node = session.identity.node
         self.counters["rejected_items"] += 1
-        log.warning("item rejected", node=node, object=str(item.key), code=verdict.code, reason=verdict.reason)
+        log.warning("item rejected", node=node, object=str(item.key), code=verdict.code, cause=verdict.reason)
         message = f"{item.key}: {verdict.code}: {verdict.reason}"
         note_rejection(self._recorder, self.router, node, "ItemRejected", message)
 
@@ -212,7 +209,7 @@ class Hub:
             address=session.address,
             instance=hello.instance,
             code=int(refusal.code),
-            reason=refusal.reason,
+            cause=refusal.reason,
         )
         busy = refusal.code is CloseCode.TRY_LATER
         session.end(refusal.code, refusal.reason, retry_after_s=self._slot() if busy else 0.0)
@@ -227,7 +224,7 @@ class Hub:
         if older is not None and older.link.epoch > epoch:
             session.end(CloseCode.SUPERSEDED, "a newer session of this node has opened")
             return
-        self._opening.discard(session)
+        self._opened(session)
         self.sessions[node] = session
         session.node_revision = record.revision
         if older is not None:
@@ -242,8 +239,26 @@ class Hub:
         self.counters["opened"] += 1
         log.info("node connected", node=node, address=session.address, epoch=epoch, resume=resume.name.lower())
 
+    def _make_room(self, session: Session) -> None:
+        """Take a newcomer in, or turn it away: there is one place per node, the newest connection's."""
+        earlier = self._opening.get(session.identity.node)
+        if self._draining or (earlier is None and len(self._opening) >= self.settings.pacing.opening):
+            self._turn_away(session, "the hub is busy")
+            return
+        self._opening[session.identity.node] = session
+        if earlier is not None:
+            self._turn_away(earlier, "a newer connection of this node is opening")
+
+    def _turn_away(self, session: Session, reason: str) -> None:
+        self.counters["turned_away"] += 1
+        session.end(CloseCode.TRY_LATER, reason, retry_after_s=self._slot())
+
+    def _opened(self, session: Session) -> None:
+        if self._opening.get(session.identity.node) is session:
+            del self._opening[session.identity.node]
+
     def _leave(self, session: Session) -> None:
-        self._opening.discard(session)
+        self._opened(session)
         node = session.identity.node
         if self.sessions.get(node) is session:
             del self.sessions[node]
@@ -256,7 +271,7 @@ class Hub:
             node=session.identity.node,
             epoch=session.link.epoch,
             code=closed.code,
-            reason=closed.reason,
+            cause=closed.reason,
             by="edge" if closed.remote else "cloud",
         )
 
@@ -287,7 +302,7 @@ class Hub:
             except Gone:
                 log.warning("fell behind the store, listing again")
             except ApiError as exc:
-                log.error("the store cannot be followed", error=exc.message)
+                log.error("the store cannot be followed", cause=exc.message)
                 await asyncio.sleep(RELIST_AFTER_S)
 
     async def _list(self) -> Revision:

@@ -65,7 +65,7 @@ class Leases:
         except AlreadyExists:
             self.renew(node, uid)
         except ApiError as exc:
-            log.warning("lease not renewed", node=node, error=exc.message)
+            log.warning("lease not renewed", node=node, cause=exc.message)
         else:
             self.renewals_total += 1
 

@@ -43,10 +43,10 @@ class ReportingHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLCertVerificationError as exc:
-            log.warning("TLS client refused", reason=f"certificate not acceptable: {exc.verify_message}")
+            log.warning("TLS client refused", cause=f"certificate not acceptable: {exc.verify_message}")
             raise
         except ssl.SSLError as exc:
-            log.warning("TLS client refused", reason=exc.reason or str(exc))
+            log.warning("TLS client refused", cause=exc.reason or str(exc))
             raise
 
 
@@ -84,7 +84,7 @@ class HubServer:
         identity = self._identify(connection)
         if isinstance(identity, str):
             self._hub.counters["refused"] += 1
-            log.warning("connection refused", address=connection.peer_address, reason=identity)
+            log.warning("connection refused", address=connection.peer_address, cause=identity)
             await connection.close(CloseCode.UNAUTHORIZED, identity)
         else:
             await self._hub.serve(connection, identity, transport="websocket")

@@ -13,8 +13,6 @@ import asyncio
 from collections import deque
 from typing import Final, Protocol
 
-import structlog
-
 from cloudcore.clock import Clock
 from cloudcore.security.identity import Identity
 from protocol.driver import LinkDriver
@@ -32,8 +30,6 @@ from protocol.heartbeat import HeartbeatDecoder, HeartbeatError, Load
 from protocol.link import Link
 from protocol.messages import Hello, InventoryEntry, Item, Outcome, Resume, Verdict, Welcome
 from protocol.transports.base import Connection
-
-log = structlog.get_logger(__name__)
 
 REMEMBERED_REJECTIONS: Final = 64
 

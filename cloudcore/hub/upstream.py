@@ -2,7 +2,8 @@
 
 Contract. Items about one object are written in the order in which they came, items about different objects side by
 side; at most ``concurrency`` writes are under way for all nodes together, and who comes next waits (the link's window
-then holds the node back). An item is settled after its write is committed. A session that has been superseded
+then holds the node back). Events have a rate per node.
+An item is settled after its write is committed. A session that has been superseded
 writes nothing more: ``current`` is asked before each attempt, and each status names the revision it was made from,
 so a write that was under way cannot overwrite what the newer session wrote.
 """
@@ -30,6 +31,7 @@ from cloudcore.events import Recorder
 from cloudcore.hub import reports
 from cloudcore.hub.reports import Kind, Refused
 from cloudcore.hub.router import Router
+from cloudcore.security.ratelimit import RateLimit, RateLimiter
 from cloudcore.store.base import Record, Store
 from protocol.messages import APPLIED, LATER, Item, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey
@@ -40,6 +42,10 @@ log = structlog.get_logger(__name__)
 ATTEMPTS: Final = 8
 """Writers that race for one object make each other retry; the item comes back later when this many lost."""
 CONCURRENCY: Final = 128
+EVENTS_OF_A_NODE: Final = RateLimit(per_s=10.0, burst=2000.0, addresses=20_000)
+"""Events live for an hour on disk. Beyond this a node is told to send them later."""
+COMPLAINTS_ABOUT_A_NODE: Final = RateLimit(per_s=1.0, burst=100.0, addresses=20_000)
+"""Rejections are told to the node in any case; beyond this they are neither logged nor recorded."""
 
 _NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError)
 
@@ -65,6 +71,8 @@ class Upstream:
         self._router = router
         self._recorder = recorder
         self._slots = asyncio.Semaphore(concurrency)
+        self._events = RateLimiter(EVENTS_OF_A_NODE)
+        self._complaints = RateLimiter(COMPLAINTS_ABOUT_A_NODE)
         self.settled: Counter[str] = Counter()
         """Items by outcome, for the metrics."""
 
@@ -94,7 +102,7 @@ class Upstream:
         except Refused as exc:
             verdict = self._reject(node, item, exc.code, exc.reason)
         except _NOT_NOW as exc:
-            log.warning("report put off", node=node, object=str(item.key), error=exc.message)
+            log.warning("report put off", node=node, object=str(item.key), cause=exc.message)
             verdict = LATER
         except ApiError as exc:
             verdict = self._reject(node, item, exc.reason, exc.message)
@@ -122,6 +130,7 @@ class Upstream:
             status = reports.merged_status(key.resource, body.get("status") or {}, reported)
             if status == body.get("status"):
                 return APPLIED
+            reports.check_size(key, len(record.tail), item, status)
             if not current():
                 return LATER
             try:
@@ -163,6 +172,8 @@ class Upstream:
         return record
 
     async def _record_event(self, node: NodeName, item: Item) -> Verdict:
+        if self._events.wait_s(node, asyncio.get_running_loop().time()):
+            return LATER
         event = reports.event_of(item, node)
         subject = reports.subject_of(event)
         if subject.resource == NODES:
@@ -183,8 +194,9 @@ class Upstream:
         return record is not None and event["involvedObject"].get("uid") in (None, "", record.uid)
 
     def _reject(self, node: NodeName, item: Item, code: str, reason: str) -> Verdict:
-        log.warning("report rejected", node=node, object=str(item.key), code=code, reason=reason)
-        note_rejection(self._recorder, self._router, node, "ReportRejected", f"{item.key}: {code}: {reason}")
+        if not self._complaints.wait_s(node, asyncio.get_running_loop().time()):
+            log.warning("report rejected", node=node, object=str(item.key), code=code, cause=reason)
+            note_rejection(self._recorder, self._router, node, "ReportRejected", f"{item.key}: {code}: {reason}")
         return Verdict.rejected(code, reason)
 
 

@@ -51,7 +51,7 @@ class Reflector:
                 log.info("watch fell behind; listing again", resource=self._informer.resource)
             except StorageUnavailable as error:
                 failures += 1
-                log.warning("list failed", resource=self._informer.resource, error=error.message)
+                log.warning("list failed", resource=self._informer.resource, cause=error.message)
                 await asyncio.sleep(self._delay(failures))
             else:
                 return

@@ -113,4 +113,4 @@ class Binder:
             )
         except ApiError as error:
             # The pod has gone, or it is told again at its next try.
-            log.debug("condition not written", pod=str(pod.key), error=error.message)
+            log.debug("condition not written", pod=str(pod.key), cause=error.message)

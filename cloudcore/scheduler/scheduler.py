@@ -131,7 +131,7 @@ class Scheduler:
         if isinstance(outcome, Placement):
             await self._binder.bind(pod, outcome.node)
             return
-        log.debug("pod is unschedulable", pod=str(pod.key), why=outcome.message)
+        log.debug("pod is unschedulable", pod=str(pod.key), cause=outcome.message)
         self._queue.unschedulable(pod, outcome.wakes, self._clock.monotonic())
         self._recorder.event(pod.body, "Warning", "FailedScheduling", outcome.message)
         self._binder.report(pod, outcome.message)
@@ -143,7 +143,7 @@ class Scheduler:
             message = f"Successfully assigned {pod.key.namespace}/{pod.key.name} to {bound.node}"
             self._recorder.event(pod.body, "Normal", "Scheduled", message)
         else:
-            log.info("binding failed", pod=str(pod.key), node=bound.node, error=bound.error.message)
+            log.info("binding failed", pod=str(pod.key), node=bound.node, cause=bound.error.message)
         if self._queue.get(pod.key) is not pod:
             # The informer was here first: the pod is bound or gone, and charged accordingly.
             return

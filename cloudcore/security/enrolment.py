@@ -112,7 +112,7 @@ class EnrolmentServer:
             try:
                 swept = await self._joining.tokens.sweep(self._clock.wall())
             except ApiError as exc:
-                log.warning("expired tokens stay for now", error=exc.message)
+                log.warning("expired tokens stay for now", cause=exc.message)
                 continue
             if swept:
                 log.info("expired tokens removed", count=swept)

@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-import structlog
-
 from edgecore.hub.owing import owe, take_verdicts
 from edgecore.meta.base import StorageUnavailable
 from edgecore.meta.store import MetaStore, StaleEpoch
@@ -29,8 +27,6 @@ from protocol.messages import LATER, Hello, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
-
-log = structlog.get_logger("edgecore.hub")
 
 TRY_DISK_AGAIN_S = 5.0
 """How often a session that could not make its epoch durable tries again."""

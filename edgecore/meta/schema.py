@@ -95,7 +95,7 @@ def set_aside(path: Path, reason: str) -> Path:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
-    log.error("meta database is corrupt: set aside, starting empty", path=str(path), aside=str(aside), reason=reason)
+    log.error("meta database is corrupt: set aside, starting empty", path=str(path), aside=str(aside), cause=reason)
     older = sorted(
         (each for each in path.parent.glob(f"{path.name}.corrupt-*") if not each.name.endswith(("-wal", "-shm"))),
         key=lambda each: each.name,

@@ -275,7 +275,7 @@ class PodsDriver:
         try:
             answer = await self._do(instruction)
         except OSError as error:
-            log.warning("an instruction failed", instruction=instruction, error=str(error))
+            log.warning("an instruction failed", instruction=instruction, cause=str(error))
             answer = self._failure(instruction, error.strerror or str(error))
         except Exception as error:
             log.exception("an instruction failed unexpectedly", instruction=instruction)
@@ -389,7 +389,7 @@ class PodsDriver:
             await self._storage.remember(report.uid, note)
         except OSError as error:
             # The cloud should hear of it all the same; what is lost is only continuity over a restart.
-            log.warning("a pod's note cannot be written", pod=report.uid, error=str(error))
+            log.warning("a pod's note cannot be written", pod=report.uid, cause=str(error))
         await self._reports.pod_status(note.namespace, note.name, report.uid, note.status)
 
     async def _report_finished(self, uid: Uid) -> None:

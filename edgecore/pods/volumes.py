@@ -63,7 +63,7 @@ class DiskStorage:
                 notes[Uid(path.parent.name)] = Remembered(**json.loads(path.read_bytes()))
             except (OSError, ValueError, TypeError) as error:
                 log.warning(
-                    "a pod's note cannot be read; the pod is taken up without it", path=str(path), error=str(error)
+                    "a pod's note cannot be read; the pod is taken up without it", path=str(path), cause=str(error)
                 )
         return notes
 

@@ -143,7 +143,7 @@ async def test_a_node_that_joins_again_elsewhere_revokes_the_earlier_certificate
     assert len(pod_processes(first)) == 1, "its pods run on"
     await second.start()
     await aeventually(lambda: link_of(second).get("phase") == "connected")
-    assert [line for line in log_lines(cluster.cloud.daemon) if "joined again" in line.get("reason", "")]
+    assert [line for line in log_lines(cluster.cloud.daemon) if "joined again" in line.get("cause", "")]
     await first.daemon.stop()
     await second.daemon.stop()
 
@@ -196,7 +196,7 @@ async def test_a_certificate_of_another_node_is_refused_and_logged(cluster: Clus
     await aeventually(lambda: link_of(edge)["phase"] == "refused")
     assert (await status_of(edge))["link"]["code"] == CloseCode.UNAUTHORIZED
     logged = [line for line in log_lines(cluster.cloud.daemon) if line["event"] == "node refused"]
-    assert "the certificate is node liar's, not honest's" in [line["reason"] for line in logged]
+    assert "the certificate is node liar's, not honest's" in [line["cause"] for line in logged]
     assert link_of(cluster.edges["honest"])["phase"] == "connected"
     for each in (edge, cluster.edges["honest"]):
         await each.daemon.stop()

@@ -8,10 +8,11 @@ of that group get ``StorageUnavailable``; each later group tries again, so servi
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Self
+
+import structlog
 
 from cloudcore.store.engine import GroupCommitStore
 from cloudcore.store.history import History
@@ -22,7 +23,7 @@ from cloudcore.store.sqlite.driver import Driver, StandardDriver
 from cloudcore.store.sqlite.file import Loaded, StoreFile, WriteFailed
 from cloudcore.store.sqlite.thread import JobThread
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class SqliteStore(GroupCommitStore):
@@ -73,7 +74,7 @@ class SqliteStore(GroupCommitStore):
         failure: str | None = None
         if isinstance(error, WriteFailed):
             failure = str(error)
-            log.warning("a commit group failed", extra={"writes": len(group.writes), "cause": failure})
+            log.warning("a commit group failed", writes=len(group.writes), cause=failure)
         elif error is not None:
             failure = "the store failed"
             log.error("a commit group met a defect", exc_info=error)
@@ -84,7 +85,7 @@ class SqliteStore(GroupCommitStore):
             await self._thread.call(partial(self._file.write, last, self._history.records))
         except WriteFailed as exc:
             # Allowed to be lost: only volatile state is in there, and unused revisions are merely skipped.
-            log.warning("volatile state was not stored at close", extra={"cause": str(exc)})
+            log.warning("volatile state was not stored at close", cause=str(exc))
         finally:
             await self._thread.call(self._file.close)
             self._thread.stop()

@@ -134,7 +134,7 @@ async def rejected_handshake(p: Port, credential: Credential | None) -> str:
         refused = [entry for entry in logs if entry["event"] == "TLS client refused"]
     assert refused
     assert p.hub.sessions == {}
-    return str(refused[0]["reason"])
+    return str(refused[0]["cause"])
 
 
 async def test_no_certificate_is_refused_and_logged(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ async def test_a_certificate_of_another_node_is_refused_and_logged(tmp_path: Pat
         assert link.closed.code == CloseCode.UNAUTHORIZED
         (entry,) = [entry for entry in logs if entry["event"] == "node refused"]
         assert entry["node"] == "n2"
-        assert "n1" in entry["reason"]
+        assert "n1" in entry["cause"]
 
 
 async def test_a_frame_over_the_limit_ends_that_connection_alone(tmp_path: Path) -> None:

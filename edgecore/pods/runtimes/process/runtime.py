@@ -92,7 +92,7 @@ class ProcessRuntime:
             try:
                 states += await self._adopt(Uid(name))
             except (OSError, StartRefused, records.RecordTorn, KeyError, ValueError) as error:
-                log.warning("a pod's folder cannot be read; left as it is", pod=name, error=str(error))
+                log.warning("a pod's folder cannot be read; left as it is", pod=name, cause=str(error))
         return states
 
     async def _adopt(self, uid: Uid) -> list[ContainerState]:
@@ -282,7 +282,7 @@ class ProcessRuntime:
                 try:
                     await self._dismiss(pod)
                 except OSError as error:
-                    log.warning("supervisor does not leave", folder=str(pod.folder.path), error=str(error))
+                    log.warning("supervisor does not leave", folder=str(pod.folder.path), cause=str(error))
             self._detach(pod)
         self._pods.clear()
 
