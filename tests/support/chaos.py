@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
+from edgecore.meta.memory import MemoryDisk as EdgeDisk
 from protocol.objects.keys import Body
 from tests.support.fleets import BLACK_HOLE, CALM, STORM, EdgeSite, Fleet, Site
 from tests.support.simulatedusers import (
@@ -148,6 +149,7 @@ class Disorder:
             (self._kill_agent, 3),
             (self._kill_agent_at_a_step, 5),
             (self._lose_power, 2),
+            (self._lose_database, 1),
             (self._fill_disk, 2),
             (self._kill_container, 3),
             (self._skew_clock, 1),
@@ -221,6 +223,12 @@ class Disorder:
     async def _lose_power(self, edge: EdgeSite) -> None:
         await edge.lose_power()
         await self._while(5.0, 60.0)
+        edge.start()
+
+    async def _lose_database(self, edge: EdgeSite) -> None:
+        await edge.crash()
+        edge.disk = EdgeDisk()
+        await self._while(0.0, 10.0)
         edge.start()
 
     async def _fill_disk(self, edge: EdgeSite) -> None:

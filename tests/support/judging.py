@@ -6,6 +6,7 @@ what the parts under test believe, wherever there is the choice.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -36,6 +37,7 @@ async def judge(fleet: Fleet, users: Iterable[User] = ()) -> list[str]:
     if rejected := fleet.cloud.hub.upstream.settled["rejected"]:
         wrong.append(f"the hub has rejected {rejected} reports")
     wrong += workloads(objects)
+    wrong += tasks(fleet)
     for user in users:
         wrong += acknowledged(user, objects)
     for edge in fleet.edges.values():
@@ -48,6 +50,14 @@ async def judge(fleet: Fleet, users: Iterable[User] = ()) -> list[str]:
 def stored(cloud: CloudSite) -> Objects:
     """Return all objects that are on the cloud's disk."""
     return {key: record.decode() for key, record in cloud.disk.records.items()}
+
+
+def tasks(fleet: Fleet) -> Iterator[str]:
+    """Yield the tasks of which there are more than can have an owner: what a life or a session left behind."""
+    running = Counter(task.get_name() for task in asyncio.all_tasks())
+    for name, times in running.items():
+        if times > (1 if any(f"of {node}" in name for node in fleet.edges) else len(fleet.edges)):
+            yield f"{times} tasks are called {name}"
 
 
 # The link and what came over it.
