@@ -22,32 +22,12 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.harness import Row, report
+from benchmarks.httpclient import Client
 from tests.support.apiservers import serving
 
 CONNECTIONS = 8
-SECONDS = 3.0
 PADDING = "x" * 200
 COLLECTION = "/api/v1/namespaces/default/configmaps"
-
-
-class Client:
-    """One keep-alive connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def request(self, method: str, path: str, body: bytes = b"") -> int:
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Accept: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self._writer.write(head.encode() + body)
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        lowered = answer.lower()
-        start = lowered.index(b"content-length: ") + 16
-        await self._reader.readexactly(int(lowered[start : lowered.index(b"\r\n", start)]))
-        return int(answer[9:12])
 
 
 def body_of(name: str, round_: int) -> bytes:
@@ -60,9 +40,9 @@ def body_of(name: str, round_: int) -> bytes:
     return json.dumps(body).encode()
 
 
-async def timed(clients: list[Client], one: Callable[[Client, int, int], Awaitable[None]]) -> float:
+async def timed(clients: list[Client], one: Callable[[Client, int, int], Awaitable[None]], seconds: float) -> float:
     """Run ``one(client, lane, round)`` on each client for a while; return the rate per second."""
-    deadline = time.perf_counter() + SECONDS
+    deadline = time.perf_counter() + seconds
     done = [0] * len(clients)
 
     async def lane(number: int, client: Client) -> None:
@@ -83,7 +63,7 @@ async def expect(client: Client, status: int, method: str, path: str, body: byte
         raise SystemExit(f"{method} {path}: {got}")
 
 
-async def load(folder: Path, port: int, echo_port: int) -> None:
+async def load(folder: Path, port: int, echo_port: int, seconds: float) -> None:
     """Run the phases; print each one's rate on a line of its own."""
     tls = ssl.create_default_context(cafile=folder / "ca.crt")
     tls.load_cert_chain(folder / "client.crt", folder / "client.key")
@@ -113,14 +93,14 @@ async def load(folder: Path, port: int, echo_port: int) -> None:
         ("get", clients, get),
         ("put", clients, put),
     ):
-        print(json.dumps([what, await timed(lanes, one)]), flush=True)
+        print(json.dumps([what, await timed(lanes, one, seconds)]), flush=True)
 
 
 async def echo_handler(request: web.BaseRequest) -> web.Response:
     return web.Response(body=await request.read(), content_type="application/json")
 
 
-async def measure(folder: Path) -> list[Row]:
+async def measure(folder: Path, seconds: float) -> list[Row]:
     """Serve while the load runs; read this process's CPU time at the end of each phase."""
     async with serving(folder) as server:
         (folder / "ca.crt").write_bytes(server.ca.certificate_pem)
@@ -128,9 +108,9 @@ async def measure(folder: Path) -> list[Row]:
         runner = web.ServerRunner(web.Server(echo_handler))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=echo_tls(folder)).start()
-        ports = [str(server.server.address[1]), str(runner.addresses[0][1])]
+        given = [str(folder), str(server.server.address[1]), str(runner.addresses[0][1]), str(seconds)]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.apiserver", "--load", str(folder), *ports, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "benchmarks.apiserver", "--load", *given, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         rows: list[Row] = []
@@ -139,7 +119,7 @@ async def measure(folder: Path) -> list[Row]:
             what, rate = json.loads(line)
             spent_s, used_s = time.process_time() - used_s, time.process_time()
             rows.append(
-                {"what": what, "per second": rate, "aim": AIMS[what], "CPU µs": spent_s / (rate * SECONDS) * 1e6}
+                {"what": what, "per second": rate, "aim": AIMS[what], "CPU µs": spent_s / (rate * seconds) * 1e6}
             )
         await process.wait()
         await runner.cleanup()
@@ -158,18 +138,19 @@ AIMS = {"echo": "-", "create": "3,000", "get": "6,000", "put": "3,000"}
 def main(arguments: list[str] | None = None) -> None:
     """Measure and report; ``--profile`` prints where the server's time goes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--load", nargs=3)
+    parser.add_argument("--load", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(arguments)
     if options.load:
-        folder, port, echo_port = options.load
-        uvloop.run(load(Path(folder), int(port), int(echo_port)))
+        folder, port, echo_port, seconds = options.load
+        uvloop.run(load(Path(folder), int(port), int(echo_port), float(seconds)))
         return
     with tempfile.TemporaryDirectory() as folder:
         profile = cProfile.Profile()
         if options.profile:
             profile.enable()
-        rows = uvloop.run(measure(Path(folder)))
+        rows = uvloop.run(measure(Path(folder), options.seconds))
         profile.disable()
         if options.profile:
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)

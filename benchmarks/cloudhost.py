@@ -86,13 +86,13 @@ class Host:
     async def drained(self) -> float:
         """Return the monotonic time at which nothing is owed to any node any more."""
         hub = self._cloud.hub
-        while any(len(session.link.outbox) for session in hub.sessions.values()):
+        while any(len(session.link.outbox) for session in hub.sessions.values()):  # noqa: ASYNC110 - only looked at
             await asyncio.sleep(POLL_S)
         return time.monotonic()
 
     async def emptied(self) -> None:
         """Wait until no session is left."""
-        while self._cloud.hub.sessions:
+        while self._cloud.hub.sessions:  # noqa: ASYNC110 - only looked at
             await asyncio.sleep(POLL_S)
 
     async def write(self, names: list[str], namespace: str = "default", writers: int = 256) -> dict[str, float]:
@@ -125,8 +125,12 @@ class Host:
             self._profile.enable()
         elif self._profile is not None:
             self._profile.disable()
-            with Path(path).open("w") as file:
-                pstats.Stats(self._profile, stream=file).sort_stats("tottime").print_stats(60)
+            await asyncio.to_thread(_print_profile, self._profile, Path(path))
+
+
+def _print_profile(profile: cProfile.Profile, path: Path) -> None:
+    with path.open("w") as file:
+        pstats.Stats(profile, stream=file).sort_stats("tottime").print_stats(60)
 
 
 async def main(folder: Path) -> None:

@@ -54,7 +54,8 @@ async def raw_accepts(here: Stage, rounds: int) -> float:
     assert process.stdout is not None
     try:
         port = int(await process.stdout.readline())
-        return median([await here.fleet.ask("raw_connect", port=port, lanes=LANES) for _ in range(rounds)])
+        took_s = [float(await here.fleet.ask("raw_connect", port=port, lanes=LANES)) for _ in range(rounds)]
+        return median(took_s)
     finally:
         process.kill()
         await process.wait()
@@ -89,7 +90,7 @@ async def resumes(folder: Path, nodes: int, rounds: int) -> list[Row]:
     took_s = median(took)
     return [
         row(f"{nodes:,} raw TLS handshakes, client certificates", raw, nodes, "-", "-", ratio=1.0),
-        row(f"{nodes:,} nodes resume in step", took_s, nodes, "-", "2 × raw", median(spent), took_s / raw),
+        row(f"{nodes:,} nodes resume in step", took_s, nodes, "-", "2 x raw", median(spent), took_s / raw),
     ]
 
 

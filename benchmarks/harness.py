@@ -23,7 +23,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))] if ordered else float("nan")
 
 
-def machine() -> dict[str, str | int]:
+def machine() -> dict[str, str | int | float]:
     """Return what a figure depends on."""
     return {
         "cpus": os.cpu_count() or 0,

@@ -51,8 +51,7 @@ class Client:
         self._writer.close()
 
 
-async def open_clients(kubeconfig: Path, count: int) -> list[Client]:
-    """Return ``count`` connections with the rights of ``kubeconfig``'s user."""
+def _credentials(kubeconfig: Path) -> tuple[ssl.SSLContext, str]:
     content = yaml.safe_load(kubeconfig.read_text())
     cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
     tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode("ascii"))
@@ -60,6 +59,12 @@ async def open_clients(kubeconfig: Path, count: int) -> list[Client]:
         pem.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
         pem.flush()
         tls.load_cert_chain(pem.name)
-    server = urlsplit(cluster["server"])
+    return tls, str(cluster["server"])
+
+
+async def open_clients(kubeconfig: Path, count: int) -> list[Client]:
+    """Return ``count`` connections with the rights of ``kubeconfig``'s user."""
+    tls, url = _credentials(kubeconfig)
+    server = urlsplit(url)
     pairs = [await asyncio.open_connection(server.hostname, server.port, ssl=tls) for _ in range(count)]
     return [Client(*pair) for pair in pairs]

@@ -45,9 +45,7 @@ async def stage(folder: Path, nodes: int, *, own_objects: int = 0, plain: bool =
     cloud = await Child.start("benchmarks.cloudhost", str(folder), log=folder / "cloud.log")
     try:
         ports = await ports_of(folder, cloud.pid)
-        fleet = await Child.start(
-            "benchmarks.fleet", str(folder), str(ports["ws_port"]), log=folder / "fleet.log"
-        )
+        fleet = await Child.start("benchmarks.fleet", str(folder), str(ports["ws_port"]), log=folder / "fleet.log")
         try:
             yield Stage(folder, cloud, fleet, ports)
         finally:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import ssl
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -40,14 +42,28 @@ def settings_name(number: int, which: int = 0) -> str:
     return f"settings-{number:05d}-{which}"
 
 
+def _settings_text(size_bytes: int) -> str:
+    """Return lines as configuration files have them: they compress as those do."""
+    rng = random.Random(1)
+    words = "log level timeout retries endpoint host port enabled path cache interval broker topic sensor limit".split()
+    lines = (
+        f"{rng.choice(words)}.{rng.choice(words)}={rng.choice(words)}{rng.randrange(10_000)}\n" for _ in range(999)
+    )
+    return "".join(lines)[:size_bytes]
+
+
+_TEXT = _settings_text(4096)
+
+
 def config_map(name: str, sent_ns: int, *, size_bytes: int = 256, namespace: str = "default") -> Body:
     """Return a ConfigMap with ``size_bytes`` of data that says when it was sent."""
     stamp = str(sent_ns)
+    at = zlib.crc32(name.encode()) % (len(_TEXT) - size_bytes)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace},
-        "data": {"sent": stamp, "value": "x" * (size_bytes - len(stamp) - len("sentvalue"))},
+        "data": {"sent": stamp, "value": _TEXT[at : at + size_bytes - len(stamp) - len("sentvalue")]},
     }
 
 
@@ -85,8 +101,7 @@ async def make_world(folder: Path, nodes: int, *, own_objects: int = 0, plain: b
         own_objects: ConfigMaps that exist from the start, so many for each node alone.
         plain: Leave out what only some nodes hold and what only some benchmarks write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "nodes").mkdir(exist_ok=True)
+    (folder / "nodes").mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     authority = CertificateAuthority.load_or_create(folder / "pki", time.time())
     store = await SqliteStore.open(folder / DATABASE)
     registry = Registry(store)
