@@ -28,7 +28,7 @@ demo: $(STAMP) ## One cloud, two edge nodes, an app, a cut link: all on loopback
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 test: $(STAMP) ## Every test, real processes and kubectl included
-	@$(BIN)/pytest -n 2 --dist worksteal -q
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal -q # fixed, so that a simulation repeats exactly
 
 check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a minute
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }

@@ -11,6 +11,8 @@ from tests.support.fleets import fleet
 from tests.support.judging import judge
 from tests.support.replays import run_seeded, seeds
 
+pytestmark = pytest.mark.timeout(600)
+
 NEVER = 1e12
 
 

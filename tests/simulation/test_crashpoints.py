@@ -13,7 +13,7 @@ from tests.support.replays import run_seeded
 from tests.support.simulatedusers import CONFIG_MAPS, DEPLOYMENTS, PODS, SECRETS, User, deployment, pod_spec
 from tests.support.traps import Fault, Trap, crash_cloud, crash_edges, crash_owner, cut_links
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 async def make_and_change(user: User) -> None:

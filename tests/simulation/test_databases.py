@@ -18,6 +18,8 @@ from tests.support.judging import judge
 from tests.support.replays import run_seeded, seeds
 from tests.support.simulatedusers import PODS, User, pod_spec
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 NEVER = 1e12
 BUSY_S = 60.0
 JUMP = 1_000_000

@@ -14,7 +14,7 @@ from tests.support.replays import run_seeded
 from tests.support.simulatedusers import CONFIG_MAPS, PODS, SECRETS, User, pod_spec
 from tests.support.traps import Fault, Trap, crash_cloud, crash_edges, cut_links, hang_up
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SLOW = Weather(delay_s=(0.05, 0.05))
 """So slow that a replacement falls between the frames and commits of a delivery."""
