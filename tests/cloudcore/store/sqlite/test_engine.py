@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from cloudcore.errors import NotFound, StorageUnavailable
 from cloudcore.store.base import Store
@@ -176,13 +177,15 @@ async def test_a_large_group_is_stored_whole(lab: SqliteLab) -> None:
 
 
 async def test_a_defect_in_the_writer_fails_the_group_and_is_logged(
-    lab: SqliteLab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    lab: SqliteLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await lab.open()
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("cloudcore.store.sqlite.file.statements", lambda *_: 1 / 0)
         with pytest.raises(StorageUnavailable):
             await store.create(POD, tail(), uid=Uid("u1"))
-    assert "ZeroDivisionError" in caplog.text
+    assert [(line["event"], type(line["exc_info"])) for line in logs] == [
+        ("a commit group met a defect", ZeroDivisionError)
+    ]
     await store.create(POD, tail(), uid=Uid("u1"))
     await store.close()
