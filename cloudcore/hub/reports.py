@@ -20,6 +20,9 @@ from protocol.objects.keys import Body, NodeName, ObjectKey
 from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS
 
 MAX_REPORT_BYTES: Final = 512 * 1024
+MAX_EVENT_BYTES: Final = 8 * 1024
+MAX_REPORTED_OBJECT_BYTES: Final = 1024 * 1024
+"""What an object may grow to by its node's reports: conditions that are reported no longer stay."""
 _KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")
 """Fields of a pod's status that the cloud writes; a node's report does not remove them."""
 _KEPT_OF_NODE: Final = ("volumesAttached", "config")
@@ -103,9 +106,22 @@ def status_of(item: Item) -> Body:
     if not isinstance(status, dict):
         raise Refused("Invalid", f"the report on {item.key} carries no status")
     conditions = status.get("conditions")
-    if conditions is not None and not _is_list_of_dicts(conditions):
-        raise Refused("Invalid", f"the report on {item.key}: status.conditions is no list of objects")
+    if conditions is not None and not _are_conditions(conditions):
+        raise Refused("Invalid", f"the report on {item.key}: status.conditions is no list of conditions")
     return status
+
+
+def check_size(key: ObjectKey, stored_bytes: int, item: Item, status: Body) -> None:
+    """Check that an object does not grow without bound, report by report.
+
+    Raises:
+        Refused: It would.
+    """
+    # The sum is an upper bound that costs nothing; only near the limit is it worth encoding.
+    if stored_bytes + len(item.body) > MAX_REPORTED_OBJECT_BYTES:
+        size = len(orjson.dumps(status))
+        if size > MAX_REPORTED_OBJECT_BYTES:
+            raise Refused("RequestEntityTooLarge", f"the status of {key} would have {size} bytes")
 
 
 def merged_status(resource: str, stored: Body, reported: Body) -> Body:
@@ -129,6 +145,8 @@ def event_of(item: Item, node: NodeName) -> Body:
     Raises:
         Refused: It is no Event, or its name or place is not the item's.
     """
+    if len(item.body) > MAX_EVENT_BYTES:
+        raise Refused("RequestEntityTooLarge", f"an event is at most {MAX_EVENT_BYTES} bytes")
     body = _decode(item)
     metadata, involved = body.get("metadata"), body.get("involvedObject")
     if not isinstance(metadata, dict) or not isinstance(involved, dict):
@@ -166,7 +184,8 @@ def _decode(item: Item) -> Body:
     try:
         body = msgpack.unpackb(item.body)
         # What msgpack can say and JSON cannot (bytes, other keys, deep nesting) must not get as far as the store.
-        orjson.dumps(body)
+        # The lists around it leave room for the object that it will be a part of.
+        orjson.dumps([[[[body]]]])
     except (ValueError, TypeError, msgpack.UnpackException) as exc:
         raise Refused("Invalid", f"the report on {item.key} cannot be read: {exc}") from exc
     if not isinstance(body, dict):
@@ -174,5 +193,8 @@ def _decode(item: Item) -> Body:
     return body
 
 
-def _is_list_of_dicts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+def _are_conditions(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("type"), str) and isinstance(entry.get("status"), str)
+        for entry in value
+    )

@@ -16,11 +16,15 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import orjson
 
+from cloudcore.errors import RequestEntityTooLarge
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
+
+MAX_OBJECT_BYTES: Final = 1536 * 1024
+"""An object encoded is no larger, as in Kubernetes; twice as much must fit a frame to an edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,16 @@ def encode(body: Body) -> bytes:
     """Encode ``body`` as a record's tail: metadata first, without its ``resourceVersion``.
 
     ``body["metadata"]`` must hold at least a name.
+
+    Raises:
+        RequestEntityTooLarge: It is over :data:`MAX_OBJECT_BYTES`.
     """
     metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
     ordered = {"metadata": metadata, **{key: value for key, value in body.items() if key != "metadata"}}
-    return orjson.dumps(ordered)[len(b'{"metadata":{') :]
+    tail = orjson.dumps(ordered)[len(b'{"metadata":{') :]
+    if len(tail) > MAX_OBJECT_BYTES:
+        raise RequestEntityTooLarge(f"the object would have {len(tail)} bytes, limit {MAX_OBJECT_BYTES}")
+    return tail
 
 
 class ChangeType(enum.StrEnum):

@@ -7,7 +7,7 @@ import pytest
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.update import update
-from cloudcore.errors import BadRequest, Conflict, Invalid, NotFound
+from cloudcore.errors import BadRequest, Conflict, Invalid, NotFound, RequestEntityTooLarge
 from tests.support.registries import a_configmap, a_context, a_deployment, a_namespace, a_pod, target
 
 
@@ -115,3 +115,12 @@ async def test_a_wrong_update_stores_nothing(client: LocalClient) -> None:
     with pytest.raises(Invalid, match=r"spec\.replicas: Invalid value: -1"):
         await client.update("deployments.apps", {**stored, "spec": {**stored["spec"], "replicas": -1}})
     assert await client.get("deployments.apps", "default", "web") == stored
+
+
+async def test_an_object_does_not_grow_without_bound_write_by_write(client: LocalClient) -> None:
+    await client.create("configmaps", a_configmap())
+    grown = {f"example.com/{n}": "x" * 60_000 for n in range(4)}
+    await client.patch("configmaps", "default", "settings", {"metadata": {"annotations": grown}})
+    finalizers = [f"example.com/{n:04}{'x' * 50}" for n in range(30_000)]
+    with pytest.raises(RequestEntityTooLarge, match="limit"):
+        await client.patch("configmaps", "default", "settings", {"metadata": {"finalizers": finalizers}})

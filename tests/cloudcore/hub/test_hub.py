@@ -11,7 +11,7 @@ from cloudcore.hub.pacing import PacingSettings
 from cloudcore.hub.settings import HubSettings
 from protocol.frames import CloseCode
 from protocol.objects.keys import NodeName
-from tests.support.clouds import Holding, cloud, settle
+from tests.support.clouds import Edge, Holding, cloud, settle
 
 pytestmark = pytest.mark.looptime
 
@@ -88,4 +88,17 @@ async def test_a_silent_newcomer_does_not_keep_its_place() -> None:
         edge = await c.connect(Holding("n1"))
         edge.near.cut()
         await settle(until=lambda: not c.hub.sessions)
-        assert c.hub._opening == set()
+        assert c.hub._opening == {}
+
+
+async def test_one_node_takes_one_place_among_the_newcomers_however_often_it_comes() -> None:
+    settings = HubSettings(pacing=PacingSettings(opening=2))
+    async with cloud(settings) as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        silent = [Edge(c, Holding("n1")) for _ in range(4)]
+        for edge in silent:
+            c.spawn(edge.run())
+        await settle(until=lambda: c.hub.counters["turned_away"] == len(silent) - 1)
+        assert list(c.hub._opening) == [NodeName("n1")]
+        assert (await c.connect(Holding("n2"))).closed is None

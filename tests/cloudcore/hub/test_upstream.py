@@ -8,6 +8,8 @@ import msgpack
 import pytest
 
 from cloudcore.errors import AlreadyExists, Conflict, NotFound, StorageUnavailable
+from cloudcore.hub import upstream
+from cloudcore.security.ratelimit import RateLimit
 from protocol.messages import Item, Op, Verdict
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
@@ -35,6 +37,13 @@ def event(name: str, involved: Body, *, namespace: str = "default") -> Item:
         "source": {"component": "edgecore"},
     }
     return report("events", name, body, namespace=namespace, op=Op.COMMAND)
+
+
+def nested(depth: int) -> Body:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return {"status": {"conditions": [], "x": value}}
 
 
 async def settle_one(c: Cloud, item: Item) -> Verdict:
@@ -107,6 +116,18 @@ FORBIDDEN: list[tuple[str, Item, str]] = [
         report("nodes/status", "n1", {"status": {"conditions": [1]}}, namespace=""),
         "Invalid",
     ),
+    (
+        "a condition without a status",
+        report("nodes/status", "n1", {"status": {"conditions": [{"type": "Ready"}]}}, namespace=""),
+        "Invalid",
+    ),
+    (
+        "a condition whose type is a list",
+        report("nodes/status", "n1", {"status": {"conditions": [{"type": [1], "status": "True"}]}}, namespace=""),
+        "Invalid",
+    ),
+    ("nested too deep", report("nodes/status", "n1", nested(251), namespace=""), "Invalid"),
+    ("an event of megabytes", event("e", {"kind": "Node", "name": "n1", "x": "x" * 9000}), "RequestEntityTooLarge"),
     ("rubbish", report("nodes/status", "n1", b"\xc1", namespace=""), "Invalid"),
     ("bytes inside", report("nodes/status", "n1", {"status": {"a": b"\x00"}}, namespace=""), "Invalid"),
     ("a list", report("nodes/status", "n1", [], namespace=""), "Invalid"),
@@ -133,6 +154,38 @@ async def test_what_a_node_may_not_write_is_rejected_and_shown(item: Item, code:
         verdict = await settle_one(c, item)
         assert (verdict.outcome.name, verdict.code) == ("REJECTED", code)
         assert c.recorder.reasons() == ["ReportRejected"]
+
+
+async def test_conditions_that_are_reported_no_longer_do_not_add_up_without_bound() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        outcomes = []
+        for number in range(4):
+            condition = {"type": f"C{number}", "status": "True", "message": "m" * 400_000}
+            item = report("nodes/status", "n1", {"status": {"conditions": [condition]}}, namespace="")
+            outcomes.append((await settle_one(c, item)).code)
+        assert outcomes == ["", "", "RequestEntityTooLarge", "RequestEntityTooLarge"]
+
+
+async def test_a_flood_of_events_is_told_to_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "EVENTS_OF_A_NODE", RateLimit(per_s=1.0, burst=2.0))
+    async with cloud() as c:
+        await c.add_node("n1")
+        outcomes = [
+            (await settle_one(c, event(f"e{number}", {"kind": "Node", "name": "n1"}))).outcome.name
+            for number in range(4)
+        ]
+        assert outcomes == ["APPLIED", "APPLIED", "LATER", "LATER"]
+
+
+async def test_a_flood_of_rejections_is_neither_logged_nor_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "COMPLAINTS_ABOUT_A_NODE", RateLimit(per_s=1.0, burst=2.0))
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.hub.ready.wait()
+        for _ in range(5):
+            assert (await settle_one(c, report("secrets", "s", {}))).code == "Forbidden"
+        assert c.recorder.reasons() == ["ReportRejected"] * 2
 
 
 async def test_the_status_of_another_nodes_pod_is_rejected() -> None:
