@@ -16,7 +16,8 @@ from cloudcore.apiserver.get import stored
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.apiserver.subresources.views import View, rendered
 from cloudcore.apiserver.validation.decoding import decode
-from cloudcore.apiserver.validation.objects import check_update
+from cloudcore.apiserver.validation.objects import check_status, check_update
+from cloudcore.apiserver.versions import received, shown
 from cloudcore.errors import Conflict, NotFound
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body
@@ -57,11 +58,14 @@ async def _attempt(
     # replaced, so there one copy serves as both.
     present = record.decode()
     old = present if view.status_only else record.decode()
-    wanted = transform(view.read(present))
+    wanted = transform(shown(target, view.read(present)) if view.is_whole else view.read(present))
+    if view.is_whole and target.version is not None:
+        wanted = received(registry, target, wanted, context)
     _check_version(target, wanted, record)
     body = view.write(present, wanted)
     if view.status_only:
         decode(registry.schemas, target.kind, body, context)
+        check_status(target.kind, body, old)
     else:
         await _admit(registry, target, body, old, context)
     if body == old:
@@ -102,8 +106,10 @@ async def _admit(registry: Registry, target: Target, body: Body, old: Body, cont
 async def _write(registry: Registry, target: Target, view: View, body: Body, record: Record) -> Record:
     try:
         if not view.status_only and is_finished(body):
-            return await registry.store.delete(target.key, expected=record.revision, expected_uid=record.uid)
-        return await registry.store.update(
+            gone = await registry.store.delete(target.key, expected=record.revision, expected_uid=record.uid)
+            target.kind.committed(gone, removed=True)
+            return gone
+        written = await registry.store.update(
             target.key,
             encode(body),
             expected=record.revision,
@@ -115,6 +121,8 @@ async def _write(registry: Registry, target: Target, view: View, body: Body, rec
         raise _Overtaken from None
     except NotFound:
         raise failures.not_found(target.kind, target.name) from None
+    target.kind.committed(written, removed=False)
+    return written
 
 
 def is_finished(body: Body) -> bool:

@@ -35,16 +35,18 @@ class Target:
     """What a request speaks of.
 
     Attributes:
-        kind: The row of its kind.
+        kind: The row under which objects of its kind are kept.
         namespace: Empty for cluster scope.
         name: Empty where a verb speaks of the whole collection, or creates.
         subresource: ``status``, ``scale``…; empty for the object itself.
+        version: The row of the version that the request speaks, where that is not the one that is kept.
     """
 
     kind: Kind
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    version: Kind | None = None
 
     @property
     def key(self) -> ObjectKey:

@@ -9,6 +9,7 @@ from cloudcore.apiserver.durability import is_volatile
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.validation.decoding import decode
 from cloudcore.apiserver.validation.objects import check_create
+from cloudcore.apiserver.versions import check_new, received, spoken
 from cloudcore.errors import AlreadyExists, NotFound
 from cloudcore.store.base import Record, encode
 from protocol.objects.keys import Body, Revision, Uid
@@ -37,8 +38,10 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
     kind = target.kind
     if "create" not in kind.verbs:
         raise failures.not_allowed(kind, "create")
-    decode(registry.schemas, kind, body, context)
-    strategy.address(target, body)
+    decode(registry.schemas, spoken(target), body, context)
+    strategy.address(target, body, target.version)
+    check_new(target, body)
+    body = received(registry, target, body, context)
     uid = Uid(strategy.prepare_create(registry, kind, body))
     kind.defaults(body)
     metadata = body["metadata"]
@@ -57,7 +60,7 @@ async def _store(registry: Registry, target: Target, body: Body, uid: Uid) -> Re
     generated = metadata.get("generateName", "") and metadata["name"].startswith(metadata["generateName"][:58])
     for attempt in range(_NAME_ATTEMPTS):
         try:
-            return await registry.store.create(
+            record = await registry.store.create(
                 target.key, encode(body), uid=uid, volatile=is_volatile(target.kind, target.namespace)
             )
         except AlreadyExists:
@@ -65,6 +68,9 @@ async def _store(registry: Registry, target: Target, body: Body, uid: Uid) -> Re
                 break
             metadata["name"] = registry.generated_name(metadata["generateName"])
             target = Target(target.kind, target.namespace, metadata["name"])
+        else:
+            target.kind.committed(record, removed=False)
+            return record
     raise failures.already_exists(target.kind, metadata["name"])
 
 

@@ -178,10 +178,13 @@ def _grace_s(body: Body, options: DeleteOptions) -> int:
 async def _write(registry: Registry, target: Target, record: Record, body: Body, *, held: bool) -> Deletion:
     store = registry.store
     if not held:
-        return Deletion(await store.delete(target.key, expected=record.revision, expected_uid=record.uid), True)
+        gone = await store.delete(target.key, expected=record.revision, expected_uid=record.uid)
+        target.kind.committed(gone, removed=True)
+        return Deletion(gone, True)
     if body == record.decode():
         return Deletion(record, False)
     written = await store.update(target.key, encode(body), expected=record.revision, expected_uid=record.uid)
+    target.kind.committed(written, removed=False)
     return Deletion(written, False)
 
 

@@ -71,7 +71,7 @@ async def list_objects(registry: Registry, target: Target, options: ListOptions 
     options = options or ListOptions()
     if "list" not in target.kind.verbs:
         raise failures.not_allowed(target.kind, "list")
-    selection = select(target.kind, options.label_selector, options.field_selector, target.name)
+    selection = select(target.version or target.kind, options.label_selector, options.field_selector, target.name)
     if target.kind.virtual:
         records = registry.virtual_records(target.kind)
         return Page(await selected(selection, records), registry.store.revision)

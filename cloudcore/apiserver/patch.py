@@ -7,8 +7,9 @@ from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.subresources.views import view_of
 from cloudcore.apiserver.validation.mergerules import merge_rules
+from cloudcore.apiserver.versions import spoken
 from cloudcore.client import Patch, PatchType
-from cloudcore.errors import BadRequest, Invalid
+from cloudcore.errors import BadRequest, Invalid, UnsupportedMediaType
 from cloudcore.store.base import Record
 from protocol.objects.keys import Body
 from protocol.objects.patches import PatchFailed, PatchMalformed, json_patch, merge_patch, strategic_merge
@@ -21,14 +22,18 @@ async def patch(
 
     Raises:
         BadRequest: The patch is malformed.
+        UnsupportedMediaType: It is a strategic merge patch, and the kind has no schema that says how.
         Conflict: It names a revision or uid that does not hold.
         Invalid: It does not apply, or its result breaks a rule.
         NotFound: There is no such object.
     """
     view = view_of(target, "patch")
-    schema = target.kind.schema if view.is_whole else ""
+    schema = spoken(target).schema if view.is_whole else ""
     if kind == "strategic" and not schema and view.is_whole:
-        raise BadRequest("strategic merge patch is not supported for this kind")
+        raise UnsupportedMediaType(
+            "the body of the request was in an unknown format - accepted media types include: "
+            "application/json-patch+json, application/merge-patch+json"
+        )
 
     def transform(present: Body) -> Body:
         return _apply(kind, present, changes, schema)

@@ -115,7 +115,7 @@ def _needle(requirement: Requirement) -> bytes:
 def field_value(kind: Kind, body: Body, path: str) -> str:
     """Return the value a field selector compares: text, with the kind's stand-in for an absent one."""
     node: Any = body
-    for name in path.split("."):
+    for name in kind.aliases.get(path, path).split("."):
         node = node.get(name) if isinstance(node, dict) else None
     if path == "source" and isinstance(node, dict):
         node = node.get("component") or body.get("reportingComponent")

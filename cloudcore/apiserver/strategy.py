@@ -22,16 +22,20 @@ _SERVER_SET = (
     "managedFields",
 )
 _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-_OUTSIDE_SPEC = ("metadata", "status")
 
 
-def address(target: Target, body: Body) -> None:
+def address(target: Target, body: Body, version: Kind | None = None) -> None:
     """Make the body agree with the request's path: kind, version, namespace, name.
+
+    Args:
+        target: What the path says.
+        body: The object.
+        version: The version it is in, where that is not the one that is kept.
 
     Raises:
         BadRequest: It says something else than the path.
     """
-    kind = target.kind
+    kind = version or target.kind
     given = (body.setdefault("apiVersion", kind.api_version), body.setdefault("kind", kind.kind))
     if given != (kind.api_version, kind.kind):
         raise BadRequest(
@@ -106,10 +110,10 @@ def prepare_update(target: Target, body: Body, old: Body) -> None:
 
 
 def count_generation(kind: Kind, body: Body, old: Body) -> None:
-    """Raise ``metadata.generation`` if anything but metadata and status differs."""
-    if kind.generation and _content(body) != _content(old):
+    """Raise ``metadata.generation`` if anything but metadata and a status of its own differs."""
+    if kind.generation and _content(kind, body) != _content(kind, old):
         body["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
 
-def _content(body: Body) -> Body:
-    return {key: value for key, value in body.items() if key not in _OUTSIDE_SPEC}
+def _content(kind: Kind, body: Body) -> Body:
+    return {key: value for key, value in body.items() if key != "metadata" and not (kind.status and key == "status")}

@@ -32,7 +32,7 @@ async def update(registry: Registry, target: Target, body: Body, context: Contex
         # A fresh copy each time: an attempt that lost a race has changed the one it was given.
         fresh: Body = orjson.loads(encoded)
         if view.is_whole:
-            strategy.address(target, fresh)
+            strategy.address(target, fresh, target.version)
         return fresh
 
     return await change(registry, target, view, replacement, context)

@@ -85,7 +85,7 @@ def watch(registry: Registry, target: Target, options: WatchOptions) -> AsyncGen
         raise failures.not_allowed(kind, "watch")
     if options.send_initial_events and not options.bookmarks:
         raise BadRequest("sendInitialEvents: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true")
-    selection = select(kind, options.label_selector, options.field_selector, target.name)
+    selection = select(target.version or kind, options.label_selector, options.field_selector, target.name)
     since = parse_version(options.resource_version)
     require_reached(registry, since)
     return _stream(registry, target, options, selection, since)

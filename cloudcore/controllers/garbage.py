@@ -114,7 +114,7 @@ class GarbageCollector:
         self._kinds = kinds
         self._resources = [
             kind.resource
-            for kind in kinds
+            for kind in kinds.kept
             if not kind.virtual and "delete" in kind.verbs and kind.resource not in IGNORED
         ]
         for resource in self._resources:

@@ -123,7 +123,8 @@ class NamespaceController:
         return RequeueAfter(NEXT_ROUND_S if decided.delete else LOOK_AGAIN_S)
 
     async def _content(self, namespace: str) -> dict[str, list[Body]]:
-        deletable = [kind for kind in self._kinds if kind.namespaced and not kind.virtual and "delete" in kind.verbs]
+        kept = self._kinds.kept
+        deletable = [kind for kind in kept if kind.namespaced and not kind.virtual and "delete" in kind.verbs]
         return {kind.resource: await self._client.list(kind.resource, namespace) for kind in deletable}
 
     async def _delete(self, decided: Plan) -> ApiError | None:

@@ -19,6 +19,7 @@ LEASES: Final = "leases.coordination.k8s.io"
 ENDPOINT_SLICES: Final = "endpointslices.discovery.k8s.io"
 RUNTIME_CLASSES: Final = "runtimeclasses.node.k8s.io"
 PRIORITY_CLASSES: Final = "priorityclasses.scheduling.k8s.io"
+DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
 
 # What stands in a resource's place in the keys of items on the link that are no objects (docs/protocol.md).

@@ -200,9 +200,21 @@ class App:
         return Call(
             registry=self._registry,
             request=request,
-            target=Target(kind, place.namespace, place.name, place.subresource),
+            target=Target(
+                kind.stored,
+                place.namespace,
+                place.name,
+                place.subresource,
+                version=kind if kind.conversion is not None else None,
+            ),
             query=query,
-            context=Context(user.name, user.groups, query.dry_run, query.field_validation),
+            context=Context(
+                user.name,
+                user.groups,
+                query.dry_run,
+                query.field_validation,
+                warnings=[kind.deprecation] if kind.deprecation else [],
+            ),
             representation=representation,
             renderer=renderer_of(
                 kind, representation, include_object=query.text("includeObject"), clock=self._registry.clock

@@ -31,9 +31,14 @@ class Documents:
     """
 
     def __init__(self, kinds: Iterable[Kind], readiness: Mapping[str, Check]) -> None:
-        self._kinds = (*kinds, *REVIEW_KINDS)
+        self._table = kinds
         self._readiness = readiness
         self._openapi = OpenApi(kinds)
+
+    @property
+    def _kinds(self) -> tuple[Kind, ...]:
+        """All kinds as they are now: custom ones come and go."""
+        return (*self._table, *REVIEW_KINDS)
 
     def public(self, request: web.BaseRequest, path: str, query: Query) -> web.Response | None:
         """Answer what anyone may ask, without credentials; None for everything else."""

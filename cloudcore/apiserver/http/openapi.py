@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from typing import Any
 
 import orjson
 
+from cloudcore.apiserver.http.openapicustom import LIST_META, OBJECT_META, custom_schemas
 from cloudcore.apiserver.http.openapipaths import paths_of
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.schemas import KUBERNETES_VERSION
@@ -37,17 +38,24 @@ class OpenApi:
     """
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
-        self._kinds = tuple(kinds)
-        self._built: dict[str, bytes] = {}
+        self._table = kinds
+        # With what each was built from: custom kinds come, change and go.
+        self._built: dict[str, tuple[tuple[Kind, ...], bytes]] = {}
+
+    @property
+    def _kinds(self) -> tuple[Kind, ...]:
+        return tuple(self._table)
 
     def index(self) -> Document:
         """Return ``/openapi/v3``: where each group-version's document is, with a hash to cache it by."""
-        paths = {}
-        for name in dict.fromkeys(_location(kind) for kind in self._kinds):
-            names = sorted(kind.kind for kind in self._kinds if _location(kind) == name)
-            digest = hashlib.sha256(f"{KUBERNETES_VERSION}{names}".encode()).hexdigest()[:16]
-            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest.upper()}"}
-        return {"paths": paths}
+        rows: dict[str, list[Kind]] = {}
+        for kind in self._kinds:
+            rows.setdefault(_location(kind), []).append(kind)
+        return {
+            "paths": {
+                name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={_digest(kinds)}"} for name, kinds in rows.items()
+            }
+        }
 
     def v3(self, location: str) -> bytes:
         """Return the gzip-compressed document of a group-version (``api/v1``, ``apis/apps/v1``).
@@ -55,18 +63,27 @@ class OpenApi:
         Raises:
             NotFound: There is no such group-version.
         """
-        rows = [kind for kind in self._kinds if _location(kind) == location]
+        rows = tuple(kind for kind in self._kinds if _location(kind) == location)
         if not rows:
             raise NotFound("the server could not find the requested resource")
-        if location not in self._built:
-            self._built[location] = gzip.compress(orjson.dumps(_document_v3(rows)), 6, mtime=0)
-        return self._built[location]
+        return self._document(location, rows, _document_v3)
 
     def v2(self) -> bytes:
         """Return the gzip-compressed OpenAPI 2 document of all kinds."""
-        if "" not in self._built:
-            self._built[""] = gzip.compress(orjson.dumps(_document_v2(self._kinds)), 6, mtime=0)
-        return self._built[""]
+        return self._document("", self._kinds, _document_v2)
+
+    def _document(self, name: str, rows: tuple[Kind, ...], build: Callable[[Iterable[Kind]], Document]) -> bytes:
+        made_of, document = self._built.get(name, ((), b""))
+        if made_of != rows:
+            document = gzip.compress(orjson.dumps(build(rows)), 6, mtime=0)
+            self._built[name] = (rows, document)
+        return document
+
+
+def _digest(kinds: Iterable[Kind]) -> str:
+    """Return what changes when the document of these kinds does."""
+    said = [[kind.kind, dict(kind.custom.schema) if kind.custom else None] for kind in kinds]
+    return hashlib.sha256(KUBERNETES_VERSION.encode() + orjson.dumps(said)).hexdigest()[:16].upper()
 
 
 def _location(kind: Kind) -> str:
@@ -118,6 +135,8 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
     roots = [name for kind in kinds for name in _roots(kind)]
     found = {name: convert(raw[name], prefix) for name in reachable(raw, [*_ALWAYS, *roots])}
     for kind in kinds:
+        if kind.custom is not None:
+            found.update(custom_schemas(kind, schema_name(kind), prefix))
         found.setdefault(schema_name(kind), _open_schema(kind))
         found.setdefault(schema_name(kind) + "List", _open_schema(kind, "List"))
     for schema in found.values():
@@ -129,7 +148,7 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
 def _roots(kind: Kind) -> list[str]:
     others = [f"io.k8s.api.{sub.group or 'core'}.{sub.version}.{sub.kind}" for sub in kind.subresources]
     name = schema_name(kind)
-    return [name, f"{name}List", *others]
+    return [name, f"{name}List", *others, *((OBJECT_META, LIST_META) if kind.custom is not None else ())]
 
 
 def _open_schema(kind: Kind, suffix: str = "") -> Document:

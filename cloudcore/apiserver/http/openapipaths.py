@@ -91,13 +91,17 @@ class _Describer:
     def _add_body(self, operation: Document, action: str) -> None:
         if action not in {"post", "put", "patch"}:
             return
-        types = list(PATCH_TYPES) if action == "patch" else ["*/*"]
+        types = self._patch_types() if action == "patch" else ["*/*"]
         schema = {"type": "object"} if action == "patch" else self._reference(self._schema)
         if self._v3:
             operation["requestBody"] = {"content": {each: {"schema": schema} for each in types}, "required": True}
         else:
             operation["consumes"] = types
             operation["parameters"].append({"name": "body", "in": "body", "required": True, "schema": schema})
+
+    def _patch_types(self) -> list[str]:
+        """Return the kinds of patch there are; kubectl takes from here whether it may send a strategic one."""
+        return [each for each, kind in PATCH_TYPES.items() if self._kind.schema or kind != "strategic"]
 
     def _response(self, action: str) -> Document:
         name = {"list": f"{self._schema}List", "delete": _STATUS, "deletecollection": _STATUS}.get(action, self._schema)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import orjson
 
 from cloudcore.apiserver.http.negotiation import Representation
-from cloudcore.apiserver.http.tables import column_definitions, partial_metadata, row
-from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.http.tables import column_definitions, custom_printer, partial_metadata, printer_for, row
+from cloudcore.apiserver.kinds.kind import Conversion, Kind
 from cloudcore.apiserver.list import Page
 from cloudcore.apiserver.watch import WatchEvent
 from cloudcore.store.base import Record
@@ -54,7 +54,7 @@ def renderer_of(
         return _TableRenderer(kind, representation.version, included, clock)
     if representation.transformation:
         return _PartialRenderer(kind, representation.version)
-    return _PlainRenderer(kind)
+    return _PlainRenderer(kind) if kind.conversion is None else _ConvertedRenderer(kind, kind.conversion)
 
 
 def _list_metadata(page: Page) -> Body:
@@ -88,6 +88,25 @@ class _PlainRenderer:
         return event.json
 
 
+class _ConvertedRenderer(_PlainRenderer):
+    """Writes objects in a version other than the one that is kept, which costs decoding each."""
+
+    def __init__(self, kind: Kind, conversion: Conversion) -> None:
+        super().__init__(kind)
+        self._conversion = conversion
+
+    def one(self, record: Record) -> bytes:
+        return orjson.dumps(self._conversion.outward(record.decode()))
+
+    def item(self, record: Record) -> bytes:
+        return self.one(record)
+
+    def watch_object(self, event: WatchEvent) -> bytes:
+        if event.record is not None:
+            return self.one(event.record)
+        return orjson.dumps({**orjson.loads(event.json), "kind": self._kind.kind, "apiVersion": self._kind.api_version})
+
+
 class _PartialRenderer:
     def __init__(self, kind: Kind, version: str) -> None:
         self._kind = kind
@@ -110,7 +129,9 @@ class _PartialRenderer:
 
 class _TableRenderer:
     def __init__(self, kind: Kind, version: str, include_object: str, clock: Callable[[], float]) -> None:
-        self._resource = kind.resource
+        self._printer = (
+            printer_for(kind.stored.resource) if kind.custom is None else custom_printer(kind.custom.columns)
+        )
         self._version = version
         self._include_object = include_object
         self._clock = clock
@@ -124,7 +145,7 @@ class _TableRenderer:
 
     def item(self, record: Record) -> bytes:
         cells = row(
-            self._resource,
+            self._printer,
             record.decode(),
             now=self._clock(),
             include_object=self._include_object,
@@ -144,7 +165,7 @@ class _TableRenderer:
             "kind": "Table",
             "apiVersion": f"meta.k8s.io/{self._version}",
             "metadata": metadata,
-            "columnDefinitions": None if self._defined else column_definitions(self._resource),
+            "columnDefinitions": None if self._defined else column_definitions(self._printer),
         }
         self._defined = True
         return orjson.dumps(head)[:-1] + b',"rows":['

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from cloudcore.errors import Cause
+from cloudcore.store.base import Record
 from protocol.objects.keys import Body
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -39,6 +41,36 @@ def _no_update_rule(_body: Body, _old: Body) -> list[Cause]:
     return []
 
 
+class Observer(Protocol):
+    """Takes note of a committed write, before its author is answered."""
+
+    def __call__(self, record: Record, *, removed: bool) -> None:
+        """Take note of the object's new state, or, if it was removed, of its last one."""
+
+
+def _no_observer(record: Record, *, removed: bool) -> None:
+    """Take no note."""
+
+
+class Custom(Protocol):
+    """What a custom kind has of its own: everything that follows from its definition's schema."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The structural schema, as the definition has it."""
+
+    @property
+    def columns(self) -> Sequence[Mapping[str, Any]]:
+        """The ``additionalPrinterColumns``."""
+
+    @property
+    def scale(self) -> Mapping[str, str] | None:
+        """The paths of the ``scale`` subresource, if there is one."""
+
+    def prune(self, body: Body) -> list[str]:
+        """Drop what the schema does not know, metadata aside, and return the paths of that."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subresource:
     """A part of an object with a path of its own.
@@ -58,6 +90,26 @@ class Subresource:
     verbs: tuple[str, ...] = ("get", "patch", "update")
 
 
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How objects of a version that is served are kept as those of another.
+
+    Neither function changes its argument; what it returns may share parts with it. A round trip loses nothing that
+    the served version can say, and what it cannot say is kept for the way back.
+
+    Attributes:
+        stored: The row of the version that is kept.
+        inward: Turns an object of the served version into one of the kept version.
+        outward: Turns a kept object into one of the served version.
+        check: Rules of a new object of the served version, beyond those of the one that is kept.
+    """
+
+    stored: Kind
+    inward: Callable[[Body], Body]
+    outward: Callable[[Body], Body]
+    check: Rule = _no_rule
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
     """A row of the table; there is one of each, compared by identity.
@@ -65,6 +117,7 @@ class Kind:
     Attributes:
         kind: ``Deployment``.
         plural: ``deployments``.
+        list_kind: ``DeploymentList``; follows from the kind unless given.
         group: ``apps``; empty for the core group.
         version: ``v1``.
         schema: Name of its definition in the Kubernetes OpenAPI document; empty: not checked against one.
@@ -80,12 +133,22 @@ class Kind:
         generation: Whether ``metadata.generation`` counts the changes of everything but metadata and status.
         graceful: Whether a deletion waits for the node that runs it (pods).
         virtual: Whether its objects come from a provider instead of the store; such kinds are read-only.
+        aliases: Other names of fields in field selectors, with the path each stands for.
+        conversion: Set on a version that is served but kept as another; its row has only names, schema and rules of
+            its own, all else comes from the row that is kept.
+        inert: Why objects of this kind have no effect yet; said in a warning to whoever creates one. Empty: they do.
+        served: Whether it has a path; the version that is kept need not have one.
+        custom: What a custom kind has of its own; None for every other kind.
+        deprecation: The warning whoever uses this version gets; empty: it is not deprecated.
+        ratchets: Whether ``validate_update`` says all there is to say of a change: ``validate`` is for new objects.
         name_rule: ``subdomain``, ``label`` (no dots), ``service`` (a label that starts with a letter) or ``path``.
         defaults: Fills absent fields.
         prepare_create: Resets what a client may not choose on create.
         prepare_update: Resets what a client may not change on update.
         validate: Rules of an object beyond its schema.
         validate_update: Rules of a change.
+        validate_status: Rules of a changed status.
+        committed: Called with each committed write of an object of this kind.
     """
 
     kind: str
@@ -105,15 +168,24 @@ class Kind:
     generation: bool = False
     graceful: bool = False
     virtual: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    conversion: Conversion | None = None
+    inert: str = ""
+    served: bool = True
+    custom: Custom | None = None
+    deprecation: str = ""
+    ratchets: bool = False
     name_rule: str = "subdomain"
     defaults: Mutator = _no_change
     prepare_create: Mutator = _no_change
     prepare_update: UpdateMutator = _no_update_change
     validate: Rule = _no_rule
     validate_update: UpdateRule = _no_update_rule
+    validate_status: UpdateRule = _no_update_rule
+    committed: Observer = _no_observer
+    list_kind: str = ""
     resource: str = field(init=False)
     api_version: str = field(init=False)
-    list_kind: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Derive the names that others ask for often."""
@@ -121,7 +193,12 @@ class Kind:
         derive(self, "singular", self.singular or self.kind.lower())
         derive(self, "resource", f"{self.plural}.{self.group}" if self.group else self.plural)
         derive(self, "api_version", f"{self.group}/{self.version}" if self.group else self.version)
-        derive(self, "list_kind", f"{self.kind}List")
+        derive(self, "list_kind", self.list_kind or f"{self.kind}List")
+
+    @property
+    def stored(self) -> Kind:
+        """The row under which objects are kept: this one, unless it is converted."""
+        return self if self.conversion is None else self.conversion.stored
 
     @property
     def qualified(self) -> str:
@@ -133,9 +210,14 @@ class Kind:
         return next((sub for sub in self.subresources if sub.name == name), None)
 
 
-def status_of(kind: str, group: str = "") -> Subresource:
+def status_of(kind: str, group: str = "", version: str = "v1") -> Subresource:
     """Return the row of a ``status`` subresource."""
-    return Subresource(name="status", kind=kind, group=group)
+    return Subresource(name="status", kind=kind, group=group, version=version)
 
 
 SCALE = Subresource(name="scale", kind="Scale", group="autoscaling", version="v1")
+
+
+def no_controller(kinds: str) -> str:
+    """Return the notice of kinds that are stored while nothing acts on them yet."""
+    return f"no controller of this server acts on {kinds} yet: the object is only stored"

@@ -10,8 +10,9 @@ from typing import Protocol
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.registry import retained
+from cloudcore.apiserver.subresources.approval import ApprovalView
 from cloudcore.apiserver.subresources.finalize import FinalizeView
-from cloudcore.apiserver.subresources.scale import ScaleView
+from cloudcore.apiserver.subresources.scale import CustomScaleView, ScaleView
 from cloudcore.apiserver.subresources.status import StatusView
 from cloudcore.store.base import Record
 from protocol.objects.keys import Body
@@ -52,7 +53,12 @@ class WholeView:
 
 
 _WHOLE = WholeView()
-_VIEWS: dict[str, View] = {"status": StatusView(), "scale": ScaleView(), "finalize": FinalizeView()}
+_VIEWS: dict[str, View] = {
+    "status": StatusView(),
+    "scale": ScaleView(),
+    "finalize": FinalizeView(),
+    "approval": ApprovalView(),
+}
 
 
 def view_of(target: Target, verb: str) -> View:
@@ -71,6 +77,9 @@ def view_of(target: Target, verb: str) -> View:
         raise failures.no_resource()
     if verb not in row.verbs or target.subresource not in _VIEWS:
         raise failures.not_allowed(target.kind, verb)
+    custom = (target.version or target.kind).custom
+    if target.subresource == "scale" and custom is not None and custom.scale is not None:
+        return CustomScaleView(custom.scale)
     return _VIEWS[target.subresource]
 
 

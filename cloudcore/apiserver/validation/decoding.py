@@ -20,6 +20,7 @@ from protocol.objects.keys import Body
 
 _GO_TYPES: Final = {"array": "[]", "object": "map", "boolean": "bool", "integer": "int", "number": "float64"}
 _JSON_TYPES: Final = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
+_METADATA: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _INDEX: Final = re.compile(r"\[\d+\]")
 
 
@@ -50,10 +51,13 @@ def decode(schemas: Schemas, kind: Kind, body: Body, context: Context) -> None:
         Invalid: A required field is absent.
     """
     require_object(kind, body)
-    if not kind.schema or schemas.accepts(kind.schema, body):
-        return
     findings = _Findings()
-    _walk_object(schemas.definition(kind.schema), body, "", type_name(kind.schema), findings)
+    if kind.custom is not None:
+        if not schemas.accepts(_METADATA, body["metadata"]):
+            _walk_object(schemas.definition(_METADATA), body["metadata"], "metadata", type_name(_METADATA), findings)
+        findings.unknown += kind.custom.prune(body)
+    elif kind.schema and not schemas.accepts(kind.schema, body):
+        _walk_object(schemas.definition(kind.schema), body, "", type_name(kind.schema), findings)
     if findings.mistyped:
         raise _cannot_handle(kind, findings.mistyped[0])
     if findings.unknown:

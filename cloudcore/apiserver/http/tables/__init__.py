@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 # Importing a module of printers registers them.
-from cloudcore.apiserver.http.tables import cluster, config, events, links, nodes, pods, services, workloads
+from cloudcore.apiserver.http.tables import cluster, config, custom, events, links, nodes, pods, services, workloads
+from cloudcore.apiserver.http.tables.custom import custom_printer
 from cloudcore.apiserver.http.tables.printers import (
     Column,
     Printer,
@@ -19,6 +20,8 @@ __all__ = [
     "cluster",
     "column_definitions",
     "config",
+    "custom",
+    "custom_printer",
     "events",
     "links",
     "nodes",

@@ -129,22 +129,28 @@ def _embedded(body: Body, include_object: str, version: str) -> Body | None:
     return None if include_object == "None" else partial_metadata(body, version)
 
 
-def column_definitions(resource: str) -> list[dict[str, Any]]:
-    """Return the ``columnDefinitions`` of a group-resource's Table."""
-    return [column.definition() for column in printer_for(resource).columns]
+def column_definitions(shown_by: Printer | str) -> list[dict[str, Any]]:
+    """Return the ``columnDefinitions`` of a Table; ``shown_by`` is its printer, or the group-resource that has one."""
+    return [column.definition() for column in _the_printer(shown_by).columns]
 
 
-def row(resource: str, body: Body, *, now: float, include_object: str = "Metadata", version: str = "v1") -> Body:
+def _the_printer(shown_by: Printer | str) -> Printer:
+    return shown_by if isinstance(shown_by, Printer) else printer_for(shown_by)
+
+
+def row(
+    shown_by: Printer | str, body: Body, *, now: float, include_object: str = "Metadata", version: str = "v1"
+) -> Body:
     """Return an object's row.
 
     Args:
-        resource: Its group-resource.
+        shown_by: Its printer, or the group-resource that has one.
         body: The object.
         now: Unix time, for ages.
         include_object: What the row carries of the object: ``None``, ``Metadata`` or ``Object``.
         version: The version of ``meta.k8s.io``.
     """
     return {
-        "cells": printer_for(resource).cells(body, now),
+        "cells": _the_printer(shown_by).cells(body, now),
         "object": _embedded(body, include_object, version),
     }

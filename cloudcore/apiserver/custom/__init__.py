@@ -1,0 +1,1 @@
+"""Custom resources: kinds that a CustomResourceDefinition adds while the server runs."""
