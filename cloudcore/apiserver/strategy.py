@@ -21,6 +21,7 @@ _SERVER_SET = (
     "selfLink",
     "managedFields",
 )
+_TYPE_AND_METADATA = frozenset({"apiVersion", "kind", "metadata"})
 _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
@@ -116,4 +117,5 @@ def count_generation(kind: Kind, body: Body, old: Body) -> None:
 
 
 def _content(kind: Kind, body: Body) -> Body:
-    return {key: value for key, value in body.items() if key != "metadata" and not (kind.status and key == "status")}
+    outside = _TYPE_AND_METADATA | {"status"} if kind.status else _TYPE_AND_METADATA
+    return {key: value for key, value in body.items() if key not in outside}

@@ -102,7 +102,10 @@ class GarbageCollector:
 
     Args:
         context: What controllers work with.
-        kinds: The table of kinds.
+        kinds: The table of kinds; custom ones come and go.
+
+    Attributes:
+        follow: Called with each resource that comes later; whoever drives the collector follows it.
     """
 
     name = "garbage-collector"
@@ -112,13 +115,21 @@ class GarbageCollector:
         self._client = context.client
         self._informers = context.informers
         self._kinds = kinds
-        self._resources = [
-            kind.resource
-            for kind in kinds.kept
-            if not kind.virtual and "delete" in kind.verbs and kind.resource not in IGNORED
-        ]
-        for resource in self._resources:
-            context.informers.for_resource(resource).add_index(BY_OWNER, owner_uids)
+        self._resources: list[str] = []
+        self.follow: Callable[[Watching[ObjectKey]], None] = lambda _watching: None
+        for kind in kinds.kept:
+            self._adopt(kind.resource)
+        kinds.follow(self._adopt)
+
+    def _adopt(self, resource: str) -> None:
+        """Follow a resource that is there now; one that goes stays followed, for it may come back."""
+        if resource in self._resources or resource not in self._kinds or resource in IGNORED:
+            return
+        kind = self._kinds.of(resource)
+        if not kind.virtual and "delete" in kind.verbs:
+            self._informers.for_resource(resource).add_index(BY_OWNER, owner_uids)
+            self._resources.append(resource)
+            self.follow(Watching(resource, self._follower(resource)))
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow every kind that may own or be owned."""
@@ -167,6 +178,8 @@ class GarbageCollector:
         """Let every dependent go, then the owner. Read live: one that is missed would be collected."""
         uid = body["metadata"]["uid"]
         for resource in self._resources:
+            if resource not in self._kinds:
+                continue  # a custom kind that is gone, and its objects with it
             for dependent in await self._client.list(resource, key.namespace or None):
                 kept = [entry for entry in _references(dependent) if entry["uid"] != uid]
                 if len(kept) < len(_references(dependent)):

@@ -13,6 +13,7 @@ from random import Random
 from cloudcore.apiserver.kinds import KindTable
 from cloudcore.client import Client
 from cloudcore.clock import Clock
+from cloudcore.controllers.definitions import DefinitionController
 from cloudcore.controllers.deployment import DeploymentController
 from cloudcore.controllers.eventttl import TTL_S, EventExpiryController
 from cloudcore.controllers.garbage import GarbageCollector
@@ -71,6 +72,7 @@ class ControllerManager:
         settings = settings or ControllerSettings()
         rng = rng or Random()
         context = Context(ReadYourWrites(client, informers), informers, recorder, clock, rng)
+        garbage = GarbageCollector(context, kinds)
         logics: list[Reconciler[ObjectKey]] = [
             DeploymentController(context),
             ReplicaSetController(context),
@@ -78,12 +80,14 @@ class ControllerManager:
             TaintEvictionController(context),
             NamespaceController(context, kinds),
             ServiceAccountController(context),
-            GarbageCollector(context, kinds),
+            garbage,
+            DefinitionController(context, kinds),
             OrphanedPodController(context),
             TerminatedPodController(context, settings.terminated_pods),
             EventExpiryController(context, settings.event_ttl_s),
         ]
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}
+        garbage.follow = self.controllers[garbage.name].follow
 
     async def run(self) -> None:
         """Run all controllers until cancelled."""

@@ -125,7 +125,13 @@ class NamespaceController:
     async def _content(self, namespace: str) -> dict[str, list[Body]]:
         kept = self._kinds.kept
         deletable = [kind for kind in kept if kind.namespaced and not kind.virtual and "delete" in kind.verbs]
-        return {kind.resource: await self._client.list(kind.resource, namespace) for kind in deletable}
+        return {kind.resource: await self._of_kind(kind.resource, namespace) for kind in deletable}
+
+    async def _of_kind(self, resource: str, namespace: str) -> list[Body]:
+        try:
+            return await self._client.list(resource, namespace)
+        except NotFound:
+            return []  # a custom kind that went meanwhile, and its objects with it
 
     async def _delete(self, decided: Plan) -> ApiError | None:
         doomed = [(resource, body["metadata"]) for resource, bodies in decided.delete.items() for body in bodies]

@@ -159,6 +159,7 @@ class Controller(Generic[K]):
     informers: Informers
     rng: Random
     queue: AsyncWorkQueue[K] = field(init=False)
+    _ends: list[Callable[[], None]] | None = field(init=False, default=None)
     counters: ControllerCounters = field(default_factory=ControllerCounters)
 
     def __post_init__(self) -> None:
@@ -169,10 +170,10 @@ class Controller(Generic[K]):
 
     async def run(self) -> None:
         """Follow, wait for the first lists, then reconcile until cancelled."""
-        watches = self.logic.watches()
-        for watching in watches:
+        for watching in self.logic.watches():
             await self.informers.for_resource(watching.resource).wait_synced()
-        ends = [self._follow(watching) for watching in watches]
+        # Asked again: resources may have come while others were listed.
+        ends = self._ends = [self._follow(watching) for watching in self.logic.watches()]
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(self.logic.workers):
@@ -180,7 +181,13 @@ class Controller(Generic[K]):
         finally:
             for end in ends:
                 end()
+            self._ends = None
             self.queue.close()
+
+    def follow(self, watching: Watching[K]) -> None:
+        """Follow one more resource; before :meth:`run` there is nothing to do, for it asks what there is."""
+        if self._ends is not None:
+            self._ends.append(self._follow(watching))
 
     def _follow(self, watching: Watching[K]) -> Callable[[], None]:
         def handle(old: Body | None, new: Body | None) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from cloudcore.apiserver.admission.standard import admission_chain
 from cloudcore.apiserver.bootstrap import bootstrap
-from cloudcore.apiserver.kinds import builtin_kinds
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.controllers.manager import ControllerManager, ControllerSettings
@@ -106,7 +105,7 @@ async def cloud(settings: ControllerSettings | None = None, store: MemoryStore |
     client = LocalClient(registry)
     informers = Informers(memory)
     recorder = EventRecorder(client, clock, "test")
-    manager = ControllerManager(client, informers, recorder, clock, builtin_kinds(), settings=settings, rng=Random(2))
+    manager = ControllerManager(client, informers, recorder, clock, registry.kinds, settings=settings, rng=Random(2))
     async with asyncio.TaskGroup() as group:
         await bootstrap(registry)
         tasks = [group.create_task(part.run()) for part in (informers, recorder, manager)]
