@@ -159,7 +159,9 @@ class HubClient:
             self._connected_at = asyncio.get_running_loop().time()
             self._refused.reset()
             self._set_state(LinkState(Phase.CONNECTED, address=connection.peer_address))
-            log.info("connected", address=connection.peer_address, epoch=welcome.epoch, resume=welcome.resume.name.lower())
+            log.info(
+                "connected", address=connection.peer_address, epoch=welcome.epoch, resume=welcome.resume.name.lower()
+            )
 
         now = asyncio.get_running_loop().time()
         self._session = Session(

@@ -131,7 +131,7 @@ class User:
 
     async def insist(self, write: Callable[[], Awaitable[bool]], done: Callable[[], bool] = lambda: False) -> None:
         """Write again and again until it is acknowledged, or ``done`` says that it has happened."""
-        while not await write() and not done():
+        while not await write() and not done():  # noqa: ASYNC110 - a request is made in between
             await asyncio.sleep(AGAIN_S)
 
     async def insist_on(self, key: ObjectKey, body: Body) -> None:

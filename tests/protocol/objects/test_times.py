@@ -19,7 +19,7 @@ def test_offsets_and_precisions_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-23T12:00:00"])
 def test_what_is_no_timestamp_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="isoformat|time zone"):
+    with pytest.raises(ValueError, match=r"isoformat|time zone"):
         parse_timestamp(text)
 
 
