@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from cloudcore.apiserver.admission.addresses import ServiceAddresses
+from cloudcore.apiserver.admission.certificates import Requester
 from cloudcore.apiserver.admission.chain import AdmissionChain
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
@@ -49,6 +50,7 @@ def admission_chain(
             RuntimeClass(default_runtime_class),
             DisconnectPolicy(),
             NodeIdentity(),
+            Requester(),
             ServiceAddresses(rng=rng),
             ProtectedNamespaces(),
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),

@@ -34,7 +34,10 @@ def _written(call: Call, record: Record, status: int = 200) -> web.Response:
 async def handle_create(call: Call) -> web.StreamResponse:
     """Create an object."""
     body = await read_object(call.request)
-    return _written(call, await create(call.registry, call.target, body, call.context), 201)
+    record = await create(call.registry, call.target, body, call.context)
+    if call.target.kind.inert:
+        call.context.warnings.append(call.target.kind.inert)
+    return _written(call, record, 201)
 
 
 async def handle_update(call: Call) -> web.StreamResponse:

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from cloudcore.apiserver.custom.definitions import Definitions
-from cloudcore.apiserver.kinds import apps, core, edge, platform
+from cloudcore.apiserver.kinds import (
+    apps,
+    autoscaling,
+    batch,
+    certificates,
+    core,
+    edge,
+    events,
+    limits,
+    networking,
+    platform,
+    rbac,
+    storage,
+    webhooks,
+    workloads,
+)
 from cloudcore.apiserver.kinds.kind import Kind, Subresource
 from cloudcore.apiserver.kinds.table import KindTable
 
 __all__ = ["Kind", "KindTable", "Subresource", "builtin_kinds"]
 
+_GROUPS = (
+    core,
+    workloads,
+    limits,
+    storage,
+    apps,
+    batch,
+    autoscaling,
+    networking,
+    rbac,
+    platform,
+    events,
+    certificates,
+    webhooks,
+    edge,
+)
+"""In the order of discovery."""
+
 
 def builtin_kinds() -> KindTable:
     """Return the table of the kinds that are always there; definitions of custom kinds add to it."""
-    table = KindTable((*core.ROWS, *apps.ROWS, *platform.ROWS, *edge.ROWS))
+    table = KindTable(row for group in _GROUPS for row in group.ROWS)
     Definitions(table)
     return table

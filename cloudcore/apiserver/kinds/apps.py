@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloudcore.apiserver.defaults.workloads import default_deployment, default_replicaset
-from cloudcore.apiserver.kinds.kind import SCALE, Kind, status_of
+from cloudcore.apiserver.defaults.workloads import (
+    default_daemonset,
+    default_deployment,
+    default_replicaset,
+    default_statefulset,
+)
+from cloudcore.apiserver.kinds.kind import SCALE, Kind, no_controller, status_of
+from cloudcore.apiserver.validation.controllers import (
+    check_controller_revision,
+    check_controller_revision_update,
+    check_daemonset,
+    check_statefulset,
+    check_statefulset_update,
+)
 from cloudcore.apiserver.validation.workloads import check_deployment, check_replicaset, check_selector_kept
 
 _SCHEMA: Final = "io.k8s.api.apps.v1."
@@ -39,5 +51,43 @@ ROWS: Final = (
         defaults=default_replicaset,
         validate=check_replicaset,
         validate_update=check_selector_kept,
+    ),
+    Kind(
+        kind="DaemonSet",
+        plural="daemonsets",
+        group="apps",
+        schema=_SCHEMA + "DaemonSet",
+        short_names=("ds",),
+        categories=("all",),
+        subresources=(status_of("DaemonSet", "apps"),),
+        status=True,
+        generation=True,
+        inert=no_controller("DaemonSets"),
+        defaults=default_daemonset,
+        validate=check_daemonset,
+        validate_update=check_selector_kept,
+    ),
+    Kind(
+        kind="StatefulSet",
+        plural="statefulsets",
+        group="apps",
+        schema=_SCHEMA + "StatefulSet",
+        short_names=("sts",),
+        categories=("all",),
+        subresources=(status_of("StatefulSet", "apps"), SCALE),
+        status=True,
+        generation=True,
+        inert=no_controller("StatefulSets"),
+        defaults=default_statefulset,
+        validate=check_statefulset,
+        validate_update=check_statefulset_update,
+    ),
+    Kind(
+        kind="ControllerRevision",
+        plural="controllerrevisions",
+        group="apps",
+        schema=_SCHEMA + "ControllerRevision",
+        validate=check_controller_revision,
+        validate_update=check_controller_revision_update,
     ),
 )

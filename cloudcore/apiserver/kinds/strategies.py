@@ -46,3 +46,34 @@ def changed_secret(body: Body, old: Body) -> None:
     """Keep a Secret's type where the client left it out."""
     if not body.get("type"):
         body["type"] = old.get("type", "Opaque")
+
+
+def new_job(body: Body) -> None:
+    """Let a Job select its own pods by its uid, unless it says that it selects by itself.
+
+    Its own labels are its template's where it has none, as those were before the uid was added.
+    """
+    spec, metadata = body.get("spec") or {}, body["metadata"]
+    template = spec.get("template")
+    if not isinstance(template, dict):
+        return
+    template_metadata = template.setdefault("metadata", {})
+    labels = template_metadata.get("labels") or {}
+    if labels and not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+    if spec.get("manualSelector"):
+        return
+    own = {
+        "batch.kubernetes.io/controller-uid": metadata["uid"],
+        "batch.kubernetes.io/job-name": metadata.get("name", ""),
+        "controller-uid": metadata["uid"],
+        "job-name": metadata.get("name", ""),
+    }
+    template_metadata["labels"] = {**labels, **{name: labels.get(name, value) for name, value in own.items()}}
+    selector = spec.setdefault("selector", {})
+    selector.setdefault("matchLabels", {}).setdefault("batch.kubernetes.io/controller-uid", metadata["uid"])
+
+
+def changed_certificate_request(body: Body, old: Body) -> None:
+    """Keep what was asked for: a signer must sign what was approved."""
+    body["spec"] = old["spec"]

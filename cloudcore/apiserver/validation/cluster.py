@@ -16,6 +16,7 @@ from protocol.objects.keys import Body
 
 _HIGHEST_USER_PRIORITY: Final = 1_000_000_000
 _PREEMPTION: Final = frozenset({"Never", "PreemptLowerPriority"})
+_EVENT_TYPES: Final = frozenset({"Normal", "Warning"})
 _IMMUTABLE: Final = "field is immutable"
 
 
@@ -58,6 +59,21 @@ def check_event(body: Body) -> list[Cause]:
     if about == namespace or (not about and namespace in {"default", "kube-system"}):
         return []
     return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+
+
+def check_new_event(body: Body) -> list[Cause]:
+    """Return what is wrong with an Event of ``events.k8s.io/v1``, which asks for more than the older one."""
+    causes = [
+        required(name)
+        for name in ("reportingController", "reportingInstance", "action", "reason")
+        if not body.get(name)
+    ]
+    causes += one_of("type", body.get("type"), _EVENT_TYPES)
+    return causes + [
+        forbidden(name, "needs to be unset")
+        for name in ("deprecatedCount", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedSource")
+        if body.get(name)
+    ]
 
 
 def check_runtime_class(body: Body) -> list[Cause]:

@@ -18,14 +18,14 @@ from protocol.objects.selectors import label_selector, matches
 _STRATEGIES: Final = frozenset({"Recreate", "RollingUpdate"})
 _PERCENT: Final = re.compile(r"[0-9]+%")
 _NEGATIVE: Final = "must be greater than or equal to 0"
-_IMMUTABLE: Final = "field is immutable"
+IMMUTABLE: Final = "field is immutable"
 
 
 def check_deployment(body: Body) -> list[Cause]:
     """Return what is wrong with a Deployment."""
     spec = body["spec"]
-    causes = _check_workload(spec)
-    causes += _check_counts(spec, "revisionHistoryLimit", "progressDeadlineSeconds")
+    causes = check_workload(spec)
+    causes += check_counts(spec, "revisionHistoryLimit", "progressDeadlineSeconds")
     causes += _check_strategy("spec.strategy", spec.get("strategy") or {})
     deadline_s, ready_s = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds", 0)
     if deadline_s is not None and deadline_s <= ready_s:
@@ -35,30 +35,32 @@ def check_deployment(body: Body) -> list[Cause]:
 
 def check_replicaset(body: Body) -> list[Cause]:
     """Return what is wrong with a ReplicaSet."""
-    return _check_workload(body["spec"])
+    return check_workload(body["spec"])
 
 
 def check_selector_kept(body: Body, old: Body) -> list[Cause]:
     """Return what is wrong with a changed workload: its selector is immutable."""
     selector, before = body["spec"].get("selector"), old["spec"].get("selector")
-    return [] if selector == before else [invalid("spec.selector", selector, _IMMUTABLE)]
+    return [] if selector == before else [invalid("spec.selector", selector, IMMUTABLE)]
 
 
-def _check_workload(spec: Body) -> list[Cause]:
-    causes = _check_counts(spec, "replicas", "minReadySeconds")
+def check_workload(spec: Body) -> list[Cause]:
+    """Return what is wrong with counts, selector and template of what keeps pods by a label selector."""
+    causes = check_counts(spec, "replicas", "minReadySeconds")
     selector, template = spec.get("selector") or {}, spec.get("template") or {}
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
-        return causes + _check_template(template)
+        return causes + check_long_running_template(template)
     wrong = check_label_selector("spec.selector", selector)
     if not wrong:
         labels = (template.get("metadata") or {}).get("labels") or {}
         if not matches(label_selector(selector), labels):
             wrong = [invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")]
-    return causes + wrong + _check_template(template)
+    return causes + wrong + check_long_running_template(template)
 
 
-def _check_template(template: Body) -> list[Cause]:
+def check_long_running_template(template: Body) -> list[Cause]:
+    """Return what is wrong with a template whose pods are restarted always."""
     causes = check_pod_template("spec.template", template)
     pod = template.get("spec") or {}
     policy = pod.get("restartPolicy")
@@ -73,7 +75,8 @@ def _check_template(template: Body) -> list[Cause]:
     return causes
 
 
-def _check_counts(spec: Body, *names: str) -> list[Cause]:
+def check_counts(spec: Body, *names: str) -> list[Cause]:
+    """Return what is wrong with fields of a spec that count something: none may be negative."""
     return [invalid(f"spec.{name}", spec[name], _NEGATIVE) for name in names if spec.get(name, 0) < 0]
 
 
@@ -88,15 +91,15 @@ def _check_strategy(path: str, strategy: Body) -> list[Cause]:
             return [*causes, required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")]
         below = f"{path}.rollingUpdate"
         unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-        causes += _check_share(f"{below}.maxUnavailable", unavailable, at_most_all=True)
-        causes += _check_share(f"{below}.maxSurge", surge)
+        causes += check_share(f"{below}.maxUnavailable", unavailable, at_most_all=True)
+        causes += check_share(f"{below}.maxSurge", surge)
         if _is_zero(unavailable) and _is_zero(surge):
             detail = "may not be 0 when `maxSurge` is 0"
             causes.append(invalid(f"{below}.maxUnavailable", unavailable, detail))
     return causes
 
 
-def _check_share(path: str, share: Any, *, at_most_all: bool = False) -> list[Cause]:
+def check_share(path: str, share: Any, *, at_most_all: bool = False) -> list[Cause]:
     """Return what is wrong with a number or a percentage."""
     if isinstance(share, int):
         return [invalid(path, share, _NEGATIVE)] if share < 0 else []

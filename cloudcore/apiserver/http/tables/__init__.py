@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 # Importing a module of printers registers them.
-from cloudcore.apiserver.http.tables import cluster, config, custom, events, links, nodes, pods, services, workloads
+from cloudcore.apiserver.http.tables import (
+    access,
+    autoscaling,
+    cluster,
+    config,
+    controllers,
+    custom,
+    events,
+    limits,
+    links,
+    networking,
+    nodes,
+    pods,
+    services,
+    storage,
+    workloads,
+)
 from cloudcore.apiserver.http.tables.custom import custom_printer
 from cloudcore.apiserver.http.tables.printers import (
     Column,
@@ -17,18 +33,24 @@ from cloudcore.apiserver.http.tables.printers import (
 __all__ = [
     "Column",
     "Printer",
+    "access",
+    "autoscaling",
     "cluster",
     "column_definitions",
     "config",
+    "controllers",
     "custom",
     "custom_printer",
     "events",
+    "limits",
     "links",
+    "networking",
     "nodes",
     "partial_metadata",
     "pods",
     "printer_for",
     "row",
     "services",
+    "storage",
     "workloads",
 ]

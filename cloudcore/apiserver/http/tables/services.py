@@ -55,6 +55,20 @@ def _port(port: Body) -> str:
     return f"{port.get('port')}{node_port}/{port.get('protocol', 'TCP')}"
 
 
+@printer("endpoints", NAME, Column("Endpoints"), AGE)
+def endpoints_cells(body: Body, now: float) -> Cells:
+    """Return an Endpoints' row."""
+    places = [
+        f"{address.get('ip', '')}:{port.get('port', '')}"
+        for subset in body.get("subsets") or ()
+        for port in subset.get("ports") or ()
+        for address in subset.get("addresses") or ()
+    ]
+    more = len(places) - _SHOWN_ENDPOINTS
+    shown = ",".join(places[:_SHOWN_ENDPOINTS]) + (f" + {more} more..." if more > 0 else "")
+    return [body["metadata"]["name"], shown or "<none>", created(body, now)]
+
+
 @printer("endpointslices.discovery.k8s.io", NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE)
 def endpointslice_cells(body: Body, now: float) -> Cells:
     """Return an EndpointSlice's row."""

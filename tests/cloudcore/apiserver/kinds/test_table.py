@@ -48,8 +48,19 @@ def test_the_first_release_serves(resource: str) -> None:
 
 
 def test_names_on_the_command_line_are_unambiguous() -> None:
-    names = [name for kind in KINDS for name in {kind.plural, kind.singular, *kind.short_names}]
+    names = [name for kind in KINDS.kept for name in {kind.plural, kind.singular, *kind.short_names}]
     assert len(names) == len(set(names))
+
+
+def test_versions_of_one_kind_are_kept_as_one() -> None:
+    kept = KINDS.of("horizontalpodautoscalers.autoscaling")
+    older = KINDS.at("autoscaling", "v1", "horizontalpodautoscalers")
+    assert kept.version == "v2"
+    assert older is not kept
+    assert older.stored is kept
+    assert KINDS.for_kind("autoscaling/v1", "HorizontalPodAutoscaler") is kept
+    assert KINDS.of("events.events.k8s.io") is KINDS.of("events")
+    assert older not in KINDS.kept
 
 
 def test_derived_names() -> None:

@@ -1,0 +1,1 @@
+"""Conversions between the versions of kinds that are served in several. Pure functions."""

@@ -1,0 +1,51 @@
+"""Rows of what bounds the use of a namespace, and disruptions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cloudcore.apiserver.defaults.policies import default_limit_range
+from cloudcore.apiserver.kinds.kind import Kind, no_controller, status_of
+from cloudcore.apiserver.validation.limits import (
+    check_disruption_budget,
+    check_limit_range,
+    check_quota,
+    check_quota_update,
+)
+
+_SCHEMA: Final = "io.k8s.api.core.v1."
+
+ROWS: Final = (
+    Kind(
+        kind="LimitRange",
+        plural="limitranges",
+        schema=_SCHEMA + "LimitRange",
+        short_names=("limits",),
+        inert="limits of LimitRanges are not applied to pods by this server yet: the object is only stored",
+        defaults=default_limit_range,
+        validate=check_limit_range,
+    ),
+    Kind(
+        kind="ResourceQuota",
+        plural="resourcequotas",
+        schema=_SCHEMA + "ResourceQuota",
+        short_names=("quota",),
+        subresources=(status_of("ResourceQuota"),),
+        status=True,
+        inert="quotas are not enforced by this server yet: the object is only stored",
+        validate=check_quota,
+        validate_update=check_quota_update,
+    ),
+    Kind(
+        kind="PodDisruptionBudget",
+        plural="poddisruptionbudgets",
+        group="policy",
+        schema="io.k8s.api.policy.v1.PodDisruptionBudget",
+        short_names=("pdb",),
+        subresources=(status_of("PodDisruptionBudget", "policy"),),
+        status=True,
+        generation=True,
+        inert=no_controller("PodDisruptionBudgets"),
+        validate=check_disruption_budget,
+    ),
+)
