@@ -153,4 +153,4 @@ class Welcome:
     incarnation: str
     resume: Resume = Resume.EQUAL
     heartbeat_s: float = 10.0
-    keepalive_s: float = 10.0
+    keepalive_s: float = 12.0

@@ -30,7 +30,8 @@ class LinkSettings:
         burst_bytes: One ``data_to_send`` returns about this much; the rest comes with the next call.
         handshake_s: The handshake takes no longer, seconds.
         dead_s: A peer silent for so long is dead, seconds.
-        keepalive_s: Silence after which to ping, seconds; on the edge, the welcome's value replaces it.
+        keepalive_s: Silence after which to ping, seconds; on the edge, the welcome's value replaces it. Longer than
+            the time between heartbeats, which are pings themselves: equal to it, most would be doubled.
         redelivery: When to send again what was not received, and when to give up.
         later: When to send again what the peer wants later.
         max_inventory: An inventory of more entries closes the session.
@@ -48,7 +49,7 @@ class LinkSettings:
     burst_bytes: int = 256 * 1024
     handshake_s: float = 10.0
     dead_s: float = 15.0
-    keepalive_s: float = 10.0
+    keepalive_s: float = 12.0
     redelivery: RetryPolicy = STANDARD
     later: RetryPolicy = LATER
     max_inventory: int = 200_000

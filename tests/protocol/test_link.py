@@ -684,15 +684,25 @@ def test_a_heartbeat_before_the_session_is_dropped() -> None:
 
 def test_silence_is_pinged_and_a_dead_peer_noticed_within_15_s() -> None:
     cloud, edge = link_pair()
-    assert cloud.next_timer() == 10.0
-    cloud.handle_timer(9.0)
-    assert output(cloud, 9.0) == []
-    cloud.handle_timer(10.0)
-    assert kinds(output(cloud, 10.0)) == [FrameType.PING]
+    assert cloud.next_timer() == 12.0
+    cloud.handle_timer(11.0)
+    assert output(cloud, 11.0) == []
+    cloud.handle_timer(12.0)
+    assert kinds(output(cloud, 12.0)) == [FrameType.PING]
     assert cloud.next_timer() == 15.0
     cloud.handle_timer(15.0)
     assert ended(cloud).code == CloseCode.DEAD_PEER
     assert edge.state is State.OPEN
+
+
+def test_heartbeats_leave_nothing_for_either_side_to_ping() -> None:
+    cloud, edge = link_pair()
+    for now in (10.0, 20.0, 30.0):
+        for link in (cloud, edge):
+            link.handle_timer(now)
+            assert output(link, now) == []
+        edge.send_volatile(b"load", now)
+        exchange(cloud, edge, now)
 
 
 def test_a_pong_keeps_the_link_alive() -> None:
@@ -702,7 +712,7 @@ def test_a_pong_keeps_the_link_alive() -> None:
         now = cloud.next_timer() or 0.0
         cloud.handle_timer(now)
         exchange(cloud, edge, now)
-    assert now == 200.0
+    assert now == 240.0
     assert cloud.state is edge.state is State.OPEN
     assert cloud.rtt_s == 0.0
 
