@@ -1,6 +1,7 @@
 """Turns heartbeats into renewals of Leases in ``kube-node-lease``.
 
-Contract. One task writes. What waits is one entry per node, so a slow store makes renewals coalesce, not queue up.
+Contract. One task writes, at most a few times a second. What waits is one entry per node, so a slow store makes
+renewals coalesce, not queue up. A renewal says when the heartbeat came, not when it was written.
 The writes are volatile (``docs/semantics.md``, "The stores"): a heartbeat never costs a disk write of its own.
 """
 
@@ -22,6 +23,8 @@ from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 log = structlog.get_logger(__name__)
 
 SIDE_BY_SIDE: Final = 64
+GATHER_S: Final = 0.2
+"""How long renewals gather: together they cost one group in the store, and each watcher of leases one step."""
 
 
 class Leases:
@@ -50,6 +53,7 @@ class Leases:
         """Write renewals until cancelled."""
         while True:
             await self._wanted.wait()
+            await asyncio.sleep(GATHER_S)
             self._wanted.clear()
             while self._due:
                 batch = [(node, *self._due.pop(node)) for node in list(self._due)[:SIDE_BY_SIDE]]

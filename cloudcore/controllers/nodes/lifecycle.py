@@ -162,7 +162,7 @@ def _merge(present: Sequence[Body], wanted: Sequence[tuple[str, str]], at: str) 
     return [*kept, *new]
 
 
-def _keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
+def keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
     """Return the node's key where something changed that decides about its conditions or taints.
 
     Most of a fleet's writes are statuses that say again what is known; none of them is worth a reconcile.
@@ -205,7 +205,7 @@ class NodeLifecycleController:
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow nodes, and leases of nodes that were given up."""
-        return (Watching(NODES, _keys_of_node), Watching(LEASES, self._keys_of_lease))
+        return (Watching(NODES, keys_of_node), Watching(LEASES, self._keys_of_lease))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Judge the node, write what changed, and say when to look again."""

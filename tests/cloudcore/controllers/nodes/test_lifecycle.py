@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudcore.controllers.nodes.lifecycle import is_ready, plan
+from cloudcore.controllers.nodes.lifecycle import is_ready, keys_of_node, plan
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import micro_timestamp
@@ -78,6 +78,18 @@ def test_pressure_and_cordon_become_taints() -> None:
         ("node.kubernetes.io/disk-pressure", "NoSchedule"),
         ("node.kubernetes.io/unschedulable", "NoSchedule"),
     }
+
+
+def test_only_a_change_that_decides_is_worth_a_look() -> None:
+    before, again = node(), node()
+    again["status"]["conditions"][0]["lastHeartbeatTime"] = "later"
+    again["status"]["nodeInfo"] = {"bootID": "another"}
+    assert list(keys_of_node(before, again)) == []
+    others = (node("False"), node(taints=[{"key": "k", "effect": "NoSchedule"}]), node(unschedulable=True))
+    for changed in (*others, node(None)):
+        assert [key.name for key in keys_of_node(before, changed)] == ["n"]
+    assert [key.name for key in keys_of_node(None, before)] == ["n"]
+    assert [key.name for key in keys_of_node(before, None)] == ["n"]
 
 
 @pytest.mark.parametrize("spoiled", ["{", "7", "[1]", '[{"type": "Ready"}]'])
