@@ -127,7 +127,7 @@ class HistoryWatch:
             due = self._loop.time() >= self._bookmark_at
             return Progress((), history.revision) if due else None
         changes = self._take(unread, limit)
-        complete = all(position == shelf.end for shelf, position in self._positions.items())
+        complete = all(self._positions[shelf] == shelf.end for shelf in unread)
         revision = history.revision if complete else changes[-1].revision
         if self._namespace is not None:
             changes = [change for change in changes if change.record.key.namespace == self._namespace]
