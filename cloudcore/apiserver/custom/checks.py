@@ -77,13 +77,12 @@ def _check_names(body: Body) -> Iterator[Cause]:
         value, path = str(names.get(name) or ""), f"spec.names.{name}"
         if not value:
             yield required(path)
-        for cause in check_name("service", path, value.lower()) if value else ():
-            mixed = name in {"kind", "listKind"}
-            yield (
-                invalid(path, value, f"may have mixed case, but should otherwise match: {cause.message}")
-                if mixed
-                else cause
-            )
+        elif name in {"kind", "listKind"}:
+            for cause in check_name("service", path, value.lower()):
+                why = cause.message.split(": ", 2)[-1]
+                yield invalid(path, value, f"may have mixed case, but should otherwise match: {why}")
+        else:
+            yield from check_name("service", path, value)
     for word in ("shortNames", "categories"):
         for index, value in enumerate(names.get(word) or ()):
             yield from check_name("service", f"spec.names.{word}[{index}]", value)

@@ -39,7 +39,7 @@ class _Exhausted(Exception):
 class _Check:
     """One check of one object."""
 
-    left: int = BUDGET
+    left: int
     causes: list[Cause] = field(default_factory=list)
 
 
@@ -116,7 +116,7 @@ class Rules:
             body: The object.
             old: What it was before; None for a new one.
         """
-        check = _Check()
+        check = _Check(BUDGET)
         try:
             self.visit(check, (), body, _ABSENT if old is None else old)
         except _Exhausted:

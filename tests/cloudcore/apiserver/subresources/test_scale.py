@@ -6,6 +6,8 @@ from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.subresources.scale import ScaleView
 from cloudcore.errors import BadRequest, Conflict, Invalid
+from protocol.objects.resources import DEFINITIONS
+from tests.support.definitions import CRONTABS, a_crontab, a_definition, a_version
 from tests.support.registries import a_deployment
 
 DEPLOYMENTS = "deployments.apps"
@@ -57,3 +59,37 @@ def test_the_selector_is_written_as_text() -> None:
     body = a_deployment(selector={"matchLabels": {"a": "1"}, "matchExpressions": expressions})
     text = ScaleView().read(body)["status"]["selector"]
     assert text == "a=1,b in (x,y),c notin (z,w),d,!e"
+
+
+PATHS = {
+    "specReplicasPath": ".spec.size.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+
+
+async def test_a_custom_scale_stands_for_the_fields_its_definition_names(client: LocalClient) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "properties": {
+                    "size": {"type": "object", "properties": {"replicas": {"type": "integer", "maximum": 5}}}
+                },
+            },
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    version = a_version(schema=schema, subresources={"scale": PATHS, "status": {}})
+    await client.create(DEFINITIONS, a_definition(version))
+    await client.create(CRONTABS, a_crontab())
+    scale = await client.patch(CRONTABS, "default", "mine", {"spec": {"replicas": 4}}, subresource="scale")
+    assert (scale["kind"], scale["spec"], scale["status"]) == ("Scale", {"replicas": 4}, {"replicas": 0})
+    status = {"status": {"replicas": 3, "selector": "app=x"}}
+    await client.patch(CRONTABS, "default", "mine", status, subresource="status")
+    scale = await client.patch(CRONTABS, "default", "mine", {"spec": {"replicas": 5}}, subresource="scale")
+    assert scale["status"] == {"replicas": 3, "selector": "app=x"}
+    assert (await client.get(CRONTABS, "default", "mine"))["spec"] == {"size": {"replicas": 5}}
+    with pytest.raises(Invalid, match=r"spec\.size\.replicas in body should be less than or equal to 5"):
+        await client.patch(CRONTABS, "default", "mine", {"spec": {"replicas": 6}}, subresource="scale")
