@@ -216,7 +216,7 @@ async def test_sigterm_leaves_pods_running_and_sighup_reads_log_settings(cluster
     (edge.data_dir / "edgecore.yaml").unlink()
     assert await edge.daemon.stop() == 0
     assert pod_processes(edge) == running
-    assert (await status_of(edge))["link"]["phase"] == "stopped"
+    assert status_of(edge)["link"]["phase"] == "stopped"
     await edge.start("--stop-pods")
     await aeventually(lambda: link_of(edge)["phase"] == "connected")
     assert pod_processes(edge) == running

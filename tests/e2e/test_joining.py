@@ -138,7 +138,7 @@ async def test_a_node_that_joins_again_elsewhere_revokes_the_earlier_certificate
     second = cluster.edges["moved-2"] = Edge(cluster.folder / "moved-2", "moved")
     await second.join(cluster.cloud)
     await aeventually(lambda: link_of(first)["phase"] == "refused", what="the earlier certificate is revoked")
-    assert (await status_of(first))["link"]["code"] == CloseCode.REVOKED
+    assert status_of(first)["link"]["code"] == CloseCode.REVOKED
     assert "superseded by a later join" in link_of(first)["reason"]
     assert len(pod_processes(first)) == 1, "its pods run on"
     await second.start()
@@ -158,8 +158,8 @@ async def test_a_copy_of_a_data_folder_is_refused_and_shown(cluster: Cluster) ->
     await cluster.node_is("twin", "True")
     await copy.start()
     await aeventually(lambda: link_of(copy)["phase"] == "refused", what="the copy is refused")
-    assert (await status_of(copy))["link"]["code"] == CloseCode.OTHER_INSTANCE
-    assert (await status_of(original))["link"]["phase"] == "connected"
+    assert status_of(copy)["link"]["code"] == CloseCode.OTHER_INSTANCE
+    assert status_of(original)["link"]["phase"] == "connected"
 
     async def shown(status: str) -> bool:
         node = await cluster.api.get("nodes", "", "twin")
@@ -181,7 +181,7 @@ async def test_a_device_with_another_instance_id_is_refused(cluster: Cluster) ->
     save_identity(folder, replace(load_identity(folder), instance="forged"))
     await edge.start()
     await aeventually(lambda: link_of(edge)["phase"] == "refused")
-    assert (await status_of(edge))["link"]["code"] == CloseCode.OTHER_INSTANCE
+    assert status_of(edge)["link"]["code"] == CloseCode.OTHER_INSTANCE
     await edge.daemon.stop()
 
 
@@ -194,7 +194,7 @@ async def test_a_certificate_of_another_node_is_refused_and_logged(cluster: Clus
     folder.meta.unlink()  # what it held was the other node's
     await edge.start()
     await aeventually(lambda: link_of(edge)["phase"] == "refused")
-    assert (await status_of(edge))["link"]["code"] == CloseCode.UNAUTHORIZED
+    assert status_of(edge)["link"]["code"] == CloseCode.UNAUTHORIZED
     logged = [line for line in log_lines(cluster.cloud.daemon) if line["event"] == "node refused"]
     assert "the certificate is node liar's, not honest's" in [line["cause"] for line in logged]
     assert link_of(cluster.edges["honest"])["phase"] == "connected"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,16 @@ import psutil
 
 from cloudcore.errors import NotFound
 from cloudcore.rest import RestClient
+from cloudcore.security.ca import CertificateAuthority
+from cloudcore.security.tokenstore import create_token
+from edgecore import local
+from edgecore.join import Request, join
 from edgecore.meta.engine import Snapshot
 from edgecore.meta.sqlite import read_only
 from edgecore.node.identity import DataFolder
 from examples.demo.processes import BIN, Cloud, Daemon, Edge, Gate, until
 from protocol.objects.conditions import find_condition
-from protocol.objects.keys import Body
+from protocol.objects.keys import Body, NodeName
 
 QUICK = ("--node-grace-s=5", "--heartbeat-s=1")
 """Flags of a cloud that notices an absent node within seconds."""
@@ -75,19 +80,14 @@ def held_by(edge: Edge) -> Snapshot:
     return read_only(DataFolder(edge.data_dir).meta)
 
 
-async def status_of(edge: Edge) -> dict[str, Any]:
-    """Return what ``edgecore status`` says."""
-    outcome = await run("edgecore", "status", f"--data-dir={edge.data_dir}", "--output=json")
-    assert outcome.code == 0, outcome.err
-    answer: dict[str, Any] = json.loads(outcome.out)
-    return answer
+def status_of(edge: Edge) -> dict[str, Any]:
+    """Return what ``edgecore status --output=json`` prints."""
+    return local.status_of(local.read(edge.data_dir))
 
 
-async def pods_at(edge: Edge) -> dict[str, dict[str, Any]]:
+def pods_at(edge: Edge) -> dict[str, dict[str, Any]]:
     """Return the rows of ``edgecore pods`` by the pod's name."""
-    outcome = await run("edgecore", "pods", f"--data-dir={edge.data_dir}", "--output=json")
-    assert outcome.code == 0, outcome.err
-    return {row["name"]: row for row in json.loads(outcome.out)}
+    return {row["name"]: row for row in local.pods_of(local.read(edge.data_dir), local.wall_clock())}
 
 
 def link_of(edge: Edge) -> dict[str, Any]:
@@ -152,22 +152,30 @@ class Cluster:
     edges: dict[str, Edge] = field(default_factory=dict)
 
     async def add_edge(
-        self, node: str, *, gate: Gate | None = None, join: Sequence[str] = (), ready: bool = True
+        self, node: str, *, gate: Gate | None = None, labels: Mapping[str, str] | None = None, ready: bool = True
     ) -> Edge:
         """Join an edge and start its agent; through ``gate``, if one is given.
 
         Args:
             node: The node's name.
             gate: What its link goes through.
-            join: More flags for ``edgecore join``.
+            labels: Labels of the Node.
             ready: Wait until the node is Ready.
         """
         edge = self.edges[node] = Edge(self.folder / node, node)
-        await edge.join(self.cloud, *join)
+        await self.join(edge, labels or {})
         await edge.start(*([f"--hub=wss://127.0.0.1:{gate.port}"] if gate else []))
         if ready:
             await self.node_is(node, "True")
         return edge
+
+    async def join(self, edge: Edge, labels: Mapping[str, str]) -> None:
+        """Join ``edge`` as the commands do, without starting an interpreter for each."""
+        authority = CertificateAuthority.load(self.cloud.data_dir / "pki")
+        token = await create_token(self.api, authority, edge.node, 3600.0, time.time())
+        server = f"https://127.0.0.1:{self.cloud.ports['enrol_port']}"
+        request = Request(server, token, NodeName(edge.node), labels)
+        await asyncio.to_thread(join, DataFolder(edge.data_dir), request)
 
     async def node_is(self, node: str, status: str, *, within_s: float = 60.0) -> Body:
         """Wait until the condition Ready of ``node`` is ``status`` and return the node."""
