@@ -57,7 +57,7 @@ class OrphanedPodController:
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow nodes, and pods bound to a node that is not there."""
-        return (Watching(NODES, own_keys(NODES)), Watching(PODS, self._keys_of_pod))
+        return (Watching(NODES, _keys_of_node), Watching(PODS, self._keys_of_pod))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Remove the pods of ``key`` once it has been missing long enough, also in the store itself."""
@@ -83,6 +83,11 @@ class OrphanedPodController:
     def _keys_of_pod(self, _old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
         keys = [ObjectKey(NODES, "", name) for name in node_of_pod(new)] if new is not None else []
         return [key for key in keys if self._nodes.get(key) is None]
+
+
+def _keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
+    """Return the key of a node that appears or goes; what else changes about it is of no concern here."""
+    return own_keys(NODES)(old, new) if old is None or new is None else ()
 
 
 class TerminatedPodController:

@@ -78,6 +78,13 @@ def no_execute(node: Body) -> set[tuple[str, str]]:
     return {(taint["key"], taint.get("value") or "") for taint in taints if taint["effect"] == "NoExecute"}
 
 
+def _keys_of_node(old: Body | None, new: Body | None) -> Iterable[ObjectKey]:
+    """Return the node's key unless its ``NoExecute`` taints are what they were."""
+    if old is not None and new is not None and no_execute(old) == no_execute(new):
+        return ()
+    return own_keys(NODES)(old, new)
+
+
 class TaintEvictionController:
     """Reconciles nodes; keys are theirs."""
 
@@ -94,7 +101,7 @@ class TaintEvictionController:
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow nodes, and pods on tainted ones."""
-        return (Watching(NODES, own_keys(NODES)), Watching(PODS, self._keys_of_pod))
+        return (Watching(NODES, _keys_of_node), Watching(PODS, self._keys_of_pod))
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Delete the pods whose time has come."""
