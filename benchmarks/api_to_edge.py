@@ -25,6 +25,7 @@ from benchmarks.children import cpu_s, raise_file_limit
 from benchmarks.harness import Row, percentile, report
 from benchmarks.httpclient import Client, open_clients
 from benchmarks.stage import Stage, stage
+from benchmarks.store import raw_sqlite
 from benchmarks.world import DISTINCT, MESH_NODES, SETTINGS_EACH, SHARED, config_map, settings_name
 
 CLIENTS = 8
@@ -272,8 +273,17 @@ async def durable_stage(folder: Path, nodes: int, rounds: int) -> list[Row]:
 async def measure(nodes: int, durable: int, rounds: int, *, quick: bool) -> list[Row]:
     """Run both stages, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
+        raw = raw_sqlite(Path(folder), 1, 1.0)
+        limit: Row = {
+            "what": "raw SQLite on this disk, single commits",
+            "measured": raw,
+            "unit": "/s",
+            "peer": "-",
+            "aim": "-",
+            "cloud µs": 0.0,
+        }
         rows = await light_stage(Path(folder) / "light", nodes, rounds, quick=quick)
-        return rows + await durable_stage(Path(folder) / "durable", durable, rounds)
+        return [limit, *rows, *await durable_stage(Path(folder) / "durable", durable, rounds)]
 
 
 def main() -> None:

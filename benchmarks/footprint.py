@@ -72,13 +72,13 @@ class Bench:
         await until("the node is Ready", lambda: _ready(client), poll_s=0.01)
         self.add("edgecore, start to Ready in the API", time.monotonic() - started, "s", "-", "-")
         await asyncio.sleep(SETTLE_S)
-        await self._rest(edge, meter, "no pod")
+        await self._rest(edge, meter, "no pod", self._idle_s)
         body = pod("app", NODE, ["wire", *(f"wire-{each}" for each in range(BATCHED))])
         body["spec"]["containers"][0]["command"] = ["sleep", "1000000"]
         await client.create("pods", body)
         await until("the pod runs", lambda: _running(client), poll_s=0.05)
         await asyncio.sleep(SETTLE_S)
-        await self._rest(edge, meter, "1 pod")
+        await self._rest(edge, meter, "1 pod", self._idle_s / 2)
         supervisors = [child for child in _descendants(edge) if "supervisor" in " ".join(child.cmdline())]
         for supervisor in supervisors[:1]:
             self.add("supervisor of one pod, resident", resident_bytes(supervisor.pid) / 1e6, "MB", "-", "-")
@@ -86,11 +86,11 @@ class Bench:
         await client.delete("pods", "default", "app", grace_s=0)
         await until("the pod is gone", lambda: _gone(client))
 
-    async def _rest(self, edge: Edge, meter: Meter, what: str) -> None:
+    async def _rest(self, edge: Edge, meter: Meter, what: str, seconds: float) -> None:
         """Leave the agent alone for a while."""
         pid = edge.daemon.pid
         used, (down, up), began = cpu_s(pid), meter.read(), time.monotonic()
-        await asyncio.sleep(self._idle_s)
+        await asyncio.sleep(seconds)
         took = time.monotonic() - began
         down, up = meter.down - down, meter.up - up
         self.add(f"edgecore, {what}, resident", resident_bytes(pid) / 1e6, "MB", "88 MiB + 42", "50")

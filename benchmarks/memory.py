@@ -3,7 +3,7 @@
 The cloud starts with all nodes and objects in its store; then the nodes connect, TLS and all, in steps. What a node's
 objects cost is the difference to a cloud with an empty store.
 
-Usage: ``python -m benchmarks.memory [--nodes 1000] [--idle-seconds 40] [--quick]``
+Usage: ``python -m benchmarks.memory [--nodes 1000] [--idle-seconds 30] [--quick]``
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=1_000)
-    parser.add_argument("--idle-seconds", type=float, default=40.0)
+    parser.add_argument("--idle-seconds", type=float, default=30.0)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     raise_file_limit()

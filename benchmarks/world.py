@@ -101,7 +101,7 @@ async def make_world(folder: Path, nodes: int, *, own_objects: int = 0, plain: b
         own_objects: ConfigMaps that exist from the start, so many for each node alone.
         plain: Leave out what only some nodes hold and what only some benchmarks write.
     """
-    (folder / "nodes").mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
+    (folder / "nodes").mkdir(parents=True, exist_ok=True)
     authority = CertificateAuthority.load_or_create(folder / "pki", time.time())
     store = await SqliteStore.open(folder / DATABASE)
     registry = Registry(store)
