@@ -179,3 +179,40 @@ async def test_versions_differ_in_their_name_only(kubectl: Kubectl) -> None:
     assert (await kubectl.json("get", "ct", "old"))["apiVersion"] == "stable.example.com/v1"
     listed = await kubectl.json("get", "crontabs.v1beta1.stable.example.com")
     assert {item["apiVersion"] for item in listed["items"]} == {"stable.example.com/v1beta1"}
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "crd"
+
+
+async def test_the_example_does_what_its_readme_says(server: RunningServer, tmp_path: Path) -> None:
+    kubectl = Kubectl(server.kubeconfig(), tmp_path)
+    await kubectl.ok("apply", "-f", str(EXAMPLE / "definition.yaml"))
+    await kubectl.ok("apply", "-f", str(EXAMPLE / "policy.yaml"))
+    heading, row = (await kubectl.ok("get", "secpol", "-o", "wide")).splitlines()
+    assert heading.split() == ["NAME", "ACTION", "FROM", "PORTS", "AUDITED", "AGE"]
+    assert row.split()[:5] == ["cameras", "Allow", "10.20.0.0/16", "[554,8554]", "true"]
+    assert "Where it comes from" in await kubectl.ok("explain", "secpol.spec")
+    refused = {
+        '{"spec":{"from":"everywhere"}}': 'spec.from in body must be of type cidr: "everywhere"',
+        '{"spec":{"from":"0.0.0.0/0"}}': 'spec: Invalid value: "object": traffic may be allowed from no more than a /8',
+        '{"spec":{"audit":false}}': 'spec: Invalid value: "object": an audit that has begun goes on',
+        '{"spec":{"firstPort":9,"lastPort":8}}': 'spec.firstPort: Invalid value: "object": firstPort 9 is behind '
+        "lastPort 8",
+        '{"spec":{"ports":[1,1]}}': "spec.ports[1]: Duplicate value: 1",
+    }
+    for patch, message in refused.items():
+        outcome = await kubectl.run("patch", "secpol", "cameras", "--type=merge", "-p", patch)
+        assert outcome.code == 1
+        assert message in outcome.err
+    assert "patched" in await kubectl.ok("patch", "secpol", "cameras", "--type=merge", "-p", '{"spec":{"ports":[80]}}')
+
+
+async def test_a_definition_with_a_wrong_schema_is_refused(server: RunningServer, tmp_path: Path) -> None:
+    kubectl = Kubectl(server.kubeconfig(), tmp_path)
+    wrong = CRONTABS.replace("pattern: '^[0-9*/ ]+$'", "pattern: '('").replace("type: integer, minimum", "minimum")
+    outcome = await kubectl.run("apply", "-f", "-", stdin=wrong)
+    assert outcome.code == 1
+    where = "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties"
+    assert f"{where}[cronSpec].pattern: Invalid value" in outcome.err
+    assert f"{where}[replicas].type: Required value: must not be empty for specified object fields" in outcome.err
+    assert (await kubectl.run("get", "crd", "crontabs.stable.example.com")).code == 1

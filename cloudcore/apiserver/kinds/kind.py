@@ -110,7 +110,7 @@ class Conversion:
     check: Rule = _no_rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Kind:
     """A row of the table; there is one of each, compared by identity.
 

@@ -102,7 +102,7 @@ async def test_without_the_subresource_a_status_is_a_field_like_others(client: L
 async def test_unknown_fields_are_told_as_asked(registry: Registry, client: LocalClient) -> None:
     await client.create(DEFINITIONS, a_definition(a_version(spec=SPEC)))
     wrong = a_crontab(spec={"x": 1}, colour="red")
-    with pytest.raises(BadRequest, match='unknown field "metadata.colour", unknown field "spec.x"'):
+    with pytest.raises(BadRequest, match=r'unknown field "metadata\.colour", unknown field "spec\.x"'):
         await create(registry, target(registry, CRONTABS, "default"), wrong, a_context(field_validation="Strict"))
     context = a_context()
     record = await create(

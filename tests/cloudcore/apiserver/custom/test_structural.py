@@ -110,7 +110,8 @@ def test_an_ordinary_schema_is_structural() -> None:
         (
             {"type": "object", "properties": {"metadata": {"type": "object", "properties": {"labels": ROOT}}}},
             "schema.properties[metadata]",
-            "Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified",
+            "Forbidden: must not specify anything other than name and generateName, "
+            "but metadata is implicitly specified",
         ),
         (
             {"type": "object", "properties": {"kind": {"type": "integer"}}},
@@ -147,8 +148,8 @@ def test_an_ordinary_schema_is_structural() -> None:
                 }
             ),
             "schema.properties[spec].items.properties[name].default",
-            "Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required "
-            "property",
+            "Required value: this property is in x-kubernetes-list-map-keys, so it must have a default "
+            "or be a required property",
         ),
     ],
 )
