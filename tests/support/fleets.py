@@ -275,7 +275,7 @@ class EdgeSite(Site):
         super().__init__(rng, spawn)
         self.node = NodeName(name)
         self.disk = EdgeDisk()
-        self.host = SimulatedHost(self.clock.wall)
+        self.host = SimulatedHost(self.clock.wall, rng=rng)
         self.storage = MemoryStorage()
         self.weather = CALM
         self.store: MetaStore
@@ -304,10 +304,11 @@ class EdgeSite(Site):
         """Begin a life of the agent on what the disk and the host hold."""
         self._engine = _GatedEngine(self.disk, self._at_step)
         self.store = MetaStore(self._engine, self.node)
+        runtime = WatchingRuntime(self.host, self._cloud.pod, self._at_step)
         self.agent = Agent(
             self.store,
             Introduction(self.node, self.instance, "sim"),
-            Machine(FACTS, Allotment(), _Idle(), [WatchingRuntime(self.host, self._cloud.pod)], self.storage),
+            Machine(FACTS, Allotment(), _Idle(), [runtime], self.storage),
             dial=self._dial,
             rng=self.rng,
             options=Options(wall_clock=self.clock.wall),

@@ -22,6 +22,7 @@ NUMBER = "simulation/write"
 """Annotation: the number of the write that the object stems from."""
 APP = "simulation/app"
 AGAIN_S = 0.2
+MOST_TRIES = 1000
 REFUSALS = (AlreadyExists, Conflict, NotFound)
 
 CONFIG_MAPS, SECRETS, PODS, SERVICES = "configmaps", "secrets", "pods", "services"
