@@ -12,7 +12,7 @@ from tests.support.fleets import CALM, Fleet, Site, Weather, fleet
 from tests.support.judging import judge
 from tests.support.replays import run_seeded
 from tests.support.simulatedusers import CONFIG_MAPS, PODS, SECRETS, User, pod_spec
-from tests.support.traps import Fault, Trap, crash_cloud, crash_edges, cut_links, hang_up
+from tests.support.traps import Fault, Trap, crash_cloud, crash_edges, cut_links
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -27,7 +27,6 @@ async def no_fault(_fleet: Fleet, _site: Site) -> bool:
 FAULTS: dict[str, Fault] = {
     "nothing": no_fault,
     "link-cut": cut_links,
-    "link-hung-up": hang_up,
     "edge-crashed": crash_edges,
     "cloud-crashed": crash_cloud,
 }

@@ -72,13 +72,6 @@ async def cut_links(fleet: Fleet, _site: Site) -> bool:
     return False
 
 
-async def hang_up(fleet: Fleet, _site: Site) -> bool:
-    """End every link on the edge's side: what is under way arrives."""
-    for edge in fleet.edges.values():
-        await edge.hang_up()
-    return False
-
-
 async def _restart(site: Site) -> None:
     await site.crash()
     await asyncio.sleep(BACK_AFTER_S)
