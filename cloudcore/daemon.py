@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -74,6 +75,12 @@ def tune_interpreter() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def raise_file_limit() -> None:
+    """Let the process have as many open files as it may: each node and each watch holds one."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """Return uvloop's loop, or asyncio's own where uvloop has no build."""
     try:
@@ -94,6 +101,7 @@ def run_process() -> int:
     settings = Settings(**content["settings"])
     configure_logs(level=settings.log_level, form=settings.log_format)
     tune_interpreter()
+    raise_file_limit()
     daemon = Daemon(settings, content["flags"], content["file"])
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -10,6 +10,7 @@ from protocol.objects.times import timestamp
 
 SILENCE_S: Final = 300.0
 _REMEMBERED: Final = 1024
+_LONGEST_NAME: Final = 253
 
 
 class EventRecorder:
@@ -51,10 +52,11 @@ class EventRecorder:
         # Events of one instant still need names of their own.
         self._serial = (self._serial + 1) & 0xFFFF
         serial = f"{int(wall * 1_000_000):x}{self._serial:04x}"
+        name = f"{metadata['name'][: _LONGEST_NAME - len(serial) - 1].rstrip('-.')}.{serial}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{serial}", "namespace": metadata.get("namespace", "")},
+            "metadata": {"name": name, "namespace": metadata.get("namespace", "")},
             "involvedObject": involved,
             "reason": event.reason,
             "message": event.message,

@@ -112,6 +112,8 @@ class DiskStorage:
         path = self._folder(uid) / "volumes" / _safe_name(volume["name"])
         source = Path(volume["hostPath"]["path"]) if "hostPath" in volume else path
         part = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+        if any("\0" in place for place in (str(source), part, mount["mountPath"])):
+            raise StartRefused("CreateContainerConfigError", f"NUL in a path of volume {volume['name']!r}")
         if part:
             source = _sub_path(source, part)
         return Mount(source=source, path=mount["mountPath"], read_only=bool(mount.get("readOnly")))
@@ -211,7 +213,8 @@ def _check_host_path(path: Path, kind: str) -> None:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
     elif kind == "FileOrCreate":
         path.touch(mode=0o644, exist_ok=True)
-    if kind and not (path.exists() and _HOST_PATH_TYPES[kind](path.stat().st_mode)):
+    is_of_kind = _HOST_PATH_TYPES.get(kind)
+    if kind and not (is_of_kind and path.exists() and is_of_kind(path.stat().st_mode)):
         raise VolumeUnavailable(f"hostPath type check failed: {path} is not a {kind}")
 
 

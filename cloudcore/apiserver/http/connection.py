@@ -6,14 +6,18 @@ torn), and answers a request that is not HTTP with a ``Status`` like any other f
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from cloudcore.apiserver.http.responses import respond_failure
 from cloudcore.errors import ApiError, BadRequest, InternalError
+
+UNIDENTIFIED_S: Final = 10.0
+"""Whoever has no certificate can ask for little, and must not hold a place for long."""
 
 
 class Connection(RequestHandler):
@@ -24,6 +28,12 @@ class Connection(RequestHandler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._on_lost: Callable[[], object] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the connection; one that shows no certificate may be silent for a short time only."""
+        if not transport.get_extra_info("peercert"):
+            self._keepalive_timeout = min(self._keepalive_timeout, UNIDENTIFIED_S)
+        super().connection_made(transport)
 
     def when_lost(self, callback: Callable[[], object] | None) -> None:
         """Call ``callback`` once the connection ends; None to no longer do so."""

@@ -14,7 +14,7 @@ from cloudcore.apiserver.defaults.core import (
 from cloudcore.apiserver.defaults.pods import default_pod
 from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, Subresource, status_of
-from cloudcore.apiserver.validation.cluster import check_event, check_node, check_node_update
+from cloudcore.apiserver.validation.cluster import check_event, check_node, check_node_status, check_node_update
 from cloudcore.apiserver.validation.config import check_config_update, check_configmap, check_secret
 from cloudcore.apiserver.validation.pods import check_pod
 from cloudcore.apiserver.validation.podupdates import check_pod_update
@@ -53,6 +53,7 @@ ROWS: Final = (
         defaults=default_node,
         validate=check_node,
         validate_update=check_node_update,
+        validate_status=check_node_status,
     ),
     Kind(
         kind="Pod",

@@ -24,9 +24,19 @@ def check_node(body: Body) -> list[Cause]:
     """Return what is wrong with a Node."""
     taints = (body.get("spec") or {}).get("taints")
     causes = check_taints("spec.taints", taints) if taints else []
+    return causes + check_node_status(body, body)
+
+
+def check_node_status(body: Body, _old: Body) -> list[Cause]:
+    """Return what is wrong with a Node's status: what the lifecycle controller could not write a taint beside."""
     status = body.get("status") or {}
+    causes = []
     for name in ("capacity", "allocatable"):
         causes += check_amounts(f"status.{name}", status.get(name) or {})
+    for index, condition in enumerate(status.get("conditions") or ()):
+        causes += [
+            required(f"status.conditions[{index}].{name}") for name in ("type", "status") if not condition.get(name)
+        ]
     return causes
 
 

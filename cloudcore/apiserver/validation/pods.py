@@ -16,6 +16,9 @@ from protocol.objects.keys import Body
 
 _RESTART_POLICIES: Final = frozenset({"Always", "OnFailure", "Never"})
 _DNS_POLICIES: Final = frozenset({"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"})
+_HOST_PATH_TYPES: Final = frozenset(
+    {"", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"}
+)
 _PREEMPTION: Final = frozenset({"PreemptLowerPriority", "Never"})
 
 
@@ -98,6 +101,8 @@ def _check_source(path: str, volume: Body) -> list[Cause]:
         return [required(f"{path}.{source}.{needed[source]}")]
     if ".." in str(body.get("path", "")).split("/"):
         return [invalid(f"{path}.{source}.path", body["path"], "must not contain '..'")]
+    if source == "hostPath" and body.get("type", "") not in _HOST_PATH_TYPES:
+        return one_of(f"{path}.{source}.type", body["type"], _HOST_PATH_TYPES)
     causes = []
     for index, item in enumerate(body.get("items") or ()):
         target = str(item.get("path", ""))

@@ -37,3 +37,12 @@ def test_memory_is_bounded() -> None:
     for number in range(3000):
         recorder.body(RecordEvent(Uid("u1"), False, "Started", str(number)), a_pod(), 1000.0)
     assert len(recorder._said) <= 1024
+
+
+def test_the_event_of_a_pod_with_the_longest_name_has_a_valid_name() -> None:
+    pod = a_pod()
+    pod["metadata"]["name"] = "a" * 240 + "." + "b" * 12
+    body = EventRecorder("edge-1").body(STARTED, pod, 1_800_000_000.0)
+    assert body is not None
+    assert len(body["metadata"]["name"]) <= 253
+    assert body["involvedObject"]["name"] == pod["metadata"]["name"]

@@ -159,12 +159,23 @@ class TestDiskStorage:
             ({"hostPath": {"path": "/etc/passwd", "type": "Directory"}}, "not a Directory"),
             ({"hostPath": {"path": "/nowhere", "type": "File"}}, "not a File"),
             ({"hostPath": {"path": "/etc/../root"}}, "must not contain"),
+            ({"hostPath": {"path": "/etc", "type": "Whatever"}}, "not a Whatever"),
         ],
     )
     async def test_a_volume_that_cannot_be_had_says_why(self, tmp_path: Path, volume: Body, message: str) -> None:
         pod = with_volume(**volume)
         with pytest.raises(VolumeUnavailable, match=message):
             await DiskStorage(tmp_path).prepare(pod, sources(pod))
+
+    async def test_a_path_with_nul_is_refused_and_no_defect(self, tmp_path: Path) -> None:
+        storage, pod = DiskStorage(tmp_path), with_volume(emptyDir={})
+        for mount in ({"subPath": "a\0"}, {"mountPath": "/m\0"}):
+            with pytest.raises(StartRefused, match="NUL"):
+                await self.mount(storage, pod, **mount)
+        with pytest.raises(StartRefused, match="NUL"):
+            storage.mounts(
+                with_volume(hostPath={"path": "/a\0"}), {"volumeMounts": [{"name": "v", "mountPath": "/m"}]}, {}
+            )
 
     async def test_a_mount_of_no_volume_is_refused(self, tmp_path: Path) -> None:
         container = {"name": "main", "volumeMounts": [{"name": "none", "mountPath": "/m"}]}

@@ -82,3 +82,9 @@ def test_a_priority_class_does_not_change() -> None:
     old = {"value": 1, "preemptionPolicy": "Never"}
     assert cluster.check_priority_class_update({**old, "description": "x"}, old) == []
     assert fields(cluster.check_priority_class_update({**old, "value": 2}, old)) == ["value"]
+
+
+def test_a_nodes_conditions_have_a_type_and_a_status() -> None:
+    body = {"status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Ready"}, {"status": "True"}]}}
+    wrong = ["status.conditions[1].status", "status.conditions[2].type"]
+    assert fields(cluster.check_node(body)) == fields(cluster.check_node_status(body, body)) == wrong

@@ -165,6 +165,10 @@ def test_a_full_pod_is_right() -> None:
             [("Invalid", "spec.volumes[0].hostPath.path")],
         ),
         (
+            {"volumes": [{"name": "a", "hostPath": {"path": "/a", "type": "Whatever"}}]},
+            [("NotSupported", "spec.volumes[0].hostPath.type")],
+        ),
+        (
             {"volumes": [{"name": "a", "configMap": {"name": "b", "items": [{"key": "k", "path": "../k"}]}}]},
             [("Invalid", "spec.volumes[0].configMap.items[0].path")],
         ),
