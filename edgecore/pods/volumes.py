@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from edgecore.pods.projection import File, is_projected, volume_files
 from edgecore.pods.runtimes.base import Mount, StartRefused
 from edgecore.pods.sources import ReferenceMissing, Sources
 from edgecore.pods.storage import VolumeUnavailable
+from edgecore.pods.trees import remove_tree
 from protocol.objects.keys import Body, Uid
 
 log = structlog.get_logger(__name__)
@@ -120,11 +120,11 @@ class DiskStorage:
 
     async def release(self, uid: Uid) -> None:
         """Remove the pod's volumes."""
-        await asyncio.to_thread(_remove_tree, self._root / _safe_name(uid) / "volumes")
+        await asyncio.to_thread(remove_tree, self._root / _safe_name(uid) / "volumes")
 
     async def remove(self, uid: Uid) -> None:
         """Remove the pod's folder."""
-        await asyncio.to_thread(_remove_tree, self._root / _safe_name(uid))
+        await asyncio.to_thread(remove_tree, self._root / _safe_name(uid))
 
     def _folder(self, uid: Uid) -> Path:
         folder = self._root / _safe_name(uid)
@@ -155,11 +155,11 @@ def project(path: Path, files: Mapping[str, File], owner: tuple[int, int] | None
         old = data.resolve() if data.is_symlink() else None
         _point(data, fresh.name)
     except OSError:
-        _remove_tree(fresh)
+        remove_tree(fresh)
         raise
     _show(path, {PurePosixPath(name).parts[0] for name in files})
     if old is not None and old.parent == path.resolve():
-        _remove_tree(old)
+        remove_tree(old)
 
 
 def _content(folder: Path) -> dict[str, File]:
@@ -246,8 +246,3 @@ def _safe_name(name: str) -> str:
     if not name or "/" in name or name in (".", ".."):
         raise VolumeUnavailable(f"{name!r} cannot name a folder")
     return name
-
-
-def _remove_tree(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)

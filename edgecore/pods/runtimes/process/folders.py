@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, StartRefused
 from edgecore.pods.runtimes.process import proc, records, spawn
+from edgecore.pods.trees import remove_tree
 from protocol.objects.keys import Uid
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -48,8 +48,7 @@ class PodFolder:
 
     def remove(self) -> None:
         """Remove the folder and all in it."""
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        remove_tree(self.path)
 
     def instance(self, container: ContainerId) -> Path:
         """Return the folder of the instance's records."""
@@ -149,7 +148,7 @@ class PodFolder:
     def _forget_before(self, container: ContainerId) -> None:
         for other in list(self._instances()):
             if other.name == container.name and other.attempt < container.attempt - 1:
-                shutil.rmtree(self.instance(other))
+                remove_tree(self.instance(other))
                 log = self.log(other)
                 for path in log.parent.glob(f"{log.name}*"):
                     path.unlink()
