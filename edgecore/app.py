@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
 
@@ -32,6 +28,7 @@ from edgecore.pods.runtimes.process.runtime import ProcessRuntime
 from edgecore.pods.volumes import DiskStorage
 from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
 from protocol.errors import UsageError
+from protocol.filelock import FileLock, LockHeld
 from protocol.logs import configure_logs
 from protocol.objects.resources import PODS
 
@@ -47,7 +44,7 @@ async def run_agent(handover: Handover) -> None:
     settings = handover.settings
     folder = DataFolder(settings.data_dir)
     identity = load_identity(folder)
-    with _alone(folder):
+    with _lock(folder):
         store = MetaStore(SqliteEngine(folder.meta), identity.node)
         try:
             agent = _build(settings, folder, identity, store)
@@ -96,28 +93,18 @@ def own_version() -> str:
         return "0"
 
 
-@contextmanager
-def _alone(folder: DataFolder) -> Iterator[None]:
-    """Hold the data folder's lock: one agent per folder.
+def _lock(folder: DataFolder) -> FileLock:
+    """Lock the data folder: one agent per folder.
 
     Raises:
-        UsageError: Another agent holds it, or it cannot be opened.
+        UsageError: Another agent holds it, or it cannot be used.
     """
     try:
-        descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return FileLock(folder.lock)
+    except LockHeld as held:
+        raise UsageError(f"another agent (pid {held.pid or 'unknown'}) runs on {folder.root}") from held
     except OSError as error:
         raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip()
-            raise UsageError(f"another agent (pid {holder or 'unknown'}) runs on {folder.root}") from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, b"%d\n" % os.getpid())
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _record_link(folder: DataFolder, state: LinkState) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from edgecore.meta.sqlite import read_only
 from edgecore.meta.store import decode_status
 from edgecore.node.identity import DataFolder, Identity, load_identity
 from protocol.errors import UsageError
+from protocol.filelock import holder_of
 from protocol.objects.keys import Body
 from protocol.objects.resources import POD_STATUS, PODS
 from protocol.objects.times import parse_timestamp
@@ -28,7 +27,7 @@ class LocalState:
 
     Attributes:
         identity: Who the node is.
-        agent_pid: The agent that runs on it, None when none does.
+        agent_pid: The agent that runs on it, 0 where it is unknown, None where none does.
         link: What was last recorded of the link; empty when nothing was.
         stored: What the meta store holds; empty before the first run.
     """
@@ -53,23 +52,7 @@ def read(data_dir: Path) -> LocalState:
         stored = Snapshot()
     except sqlite3.Error as error:
         raise UsageError(f"cannot read {folder.meta}: {error}") from error
-    return LocalState(identity, _agent_pid(folder), _link(folder), stored)
-
-
-def _agent_pid(folder: DataFolder) -> int | None:
-    """Return the pid of whoever holds the folder's lock."""
-    try:
-        descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).strip()
-        return int(holder) if holder.isdigit() else 0
-    finally:
-        os.close(descriptor)
-    return None
+    return LocalState(identity, holder_of(folder.lock), _link(folder), stored)
 
 
 def _link(folder: DataFolder) -> dict[str, Any]:

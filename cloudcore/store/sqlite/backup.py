@@ -8,7 +8,7 @@ from pathlib import Path
 from cloudcore.store.sqlite import schema
 from cloudcore.store.sqlite.driver import Connection, StandardDriver
 from cloudcore.store.sqlite.files import COMPANIONS, copy_database
-from cloudcore.store.sqlite.lock import FileLock
+from cloudcore.store.sqlite.lock import lock_database
 from protocol.errors import UsageError
 from protocol.files import sync
 
@@ -45,7 +45,7 @@ def restore(source: Path, target: Path) -> None:
     Raises:
         UsageError: ``source`` is no sound backup, or ``target`` is in use or cannot be written.
     """
-    lock = FileLock(target)
+    lock = lock_database(target)
     staged = Path(f"{target}.restoring")
     try:
         _stage(source, staged)

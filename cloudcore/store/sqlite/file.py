@@ -17,7 +17,7 @@ from cloudcore.store.base import Record
 from cloudcore.store.ledger import Group
 from cloudcore.store.sqlite import schema
 from cloudcore.store.sqlite.driver import Connection, Driver
-from cloudcore.store.sqlite.lock import FileLock
+from cloudcore.store.sqlite.lock import lock_database
 from cloudcore.store.sqlite.statements import Row, statements
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import ObjectKey, Revision, Uid
@@ -59,7 +59,7 @@ class StoreFile:
         self._begun = False
         self._ids: dict[ObjectKey, int] = {}
         self._next_id = 1
-        self._lock = FileLock(path)
+        self._lock = lock_database(path)
         try:
             self._connection = self._open()
         except BaseException:

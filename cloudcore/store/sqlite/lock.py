@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
 from protocol.errors import UsageError
+from protocol.filelock import FileLock, LockHeld
 
 
-class FileLock:
-    """An exclusive lock that ends with the process, however it ends.
-
-    Args:
-        path: The data file; the lock is on ``<path>.lock``.
+def lock_database(path: Path) -> FileLock:
+    """Lock the data file ``path``, by way of ``<path>.lock``.
 
     Raises:
-        UsageError: Another process holds it, or it cannot be made.
+        UsageError: Another process holds it, or the lock's file cannot be opened.
     """
-
-    def __init__(self, path: Path) -> None:
-        lock_path = Path(f"{path}.lock")
-        try:
-            self._fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise UsageError(f"cannot open {lock_path}: {exc.strerror}") from exc
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            os.close(self._fd)
-            raise UsageError(
-                f"{path} is in use by another cloudcore; stop it first, or use another --data-dir"
-            ) from exc
-
-    def release(self) -> None:
-        """Give the lock back. Idempotent."""
-        # The file stays: removing it would let two processes lock two different files of that name.
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+    lock_path = Path(f"{path}.lock")
+    try:
+        return FileLock(lock_path)
+    except LockHeld as held:
+        holder = f" (pid {held.pid})" if held.pid is not None else ""
+        raise UsageError(
+            f"{path} is in use by another cloudcore{holder}; stop it first, or use another --data-dir"
+        ) from held
+    except OSError as exc:
+        raise UsageError(f"cannot open {lock_path}: {exc.strerror}") from exc
