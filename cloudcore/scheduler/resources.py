@@ -17,6 +17,9 @@ DEFAULT_CPU_MILLI: Final = 100
 DEFAULT_MEMORY_BYTES: Final = 200 * 1024 * 1024
 """What a container that requests nothing is taken to use when nodes are scored (never when they are filtered)."""
 
+MOST: Final = LARGEST >> 7
+"""What a pod counts for at most, in any resource: more than any node has, and a node's pods still add up to 64 bits."""
+
 Amounts = dict[str, int]
 """Resource name → amount in base units (millicores for cpu)."""
 _Requests = Callable[[Body], Amounts]
@@ -32,7 +35,7 @@ def pod_requests(spec: Body) -> Amounts:
     total = _effective(spec, _requests)
     total.update(_amounts((spec.get("resources") or {}).get("requests") or {}))
     _add(total, _amounts(spec.get("overhead") or {}))
-    total = {name: min(amount, LARGEST) for name, amount in total.items() if amount > 0}
+    total = {name: min(amount, MOST) for name, amount in total.items() if amount > 0}
     total[PODS] = 1
     return total
 
@@ -41,7 +44,7 @@ def scored_requests(spec: Body) -> tuple[int, int]:
     """Return cpu (milli) and memory (bytes) as scores count them: a container without a request counts a default."""
     total = _effective(spec, _requests_or_default)
     _add(total, _amounts(spec.get("overhead") or {}))
-    return total.get(CPU, 0), total.get(MEMORY, 0)
+    return min(total.get(CPU, 0), MOST), min(total.get(MEMORY, 0), MOST)
 
 
 def _effective(spec: Body, requests: _Requests) -> Amounts:
