@@ -13,6 +13,7 @@ from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.durability import is_volatile
 from cloudcore.apiserver.get import stored
+from cloudcore.apiserver.managedfields.tracking import FIELD, is_noted, is_same_but_for_times, note_update
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.apiserver.subresources.views import View, rendered
 from cloudcore.apiserver.validation.decoding import decode
@@ -29,8 +30,18 @@ Transform = Callable[[Body], Body]
 """Makes the wanted view from the present one, without changing the latter."""
 
 
-async def change(registry: Registry, target: Target, view: View, transform: Transform, context: Context) -> Record:
+async def change(
+    registry: Registry, target: Target, view: View, transform: Transform, context: Context, *, applied: bool = False
+) -> Record:
     """Apply ``transform`` to a view of the stored object and return the view as stored.
+
+    Args:
+        registry: What to work on.
+        target: What to change.
+        view: The part of it that is changed.
+        transform: Makes the wanted view from the present one.
+        context: Who asks.
+        applied: Whether ``transform`` has settled in ``managedFields`` who owns what; else that is noted here.
 
     Raises:
         Conflict: The wanted state names another revision or uid than the stored one, or races did not end.
@@ -40,7 +51,7 @@ async def change(registry: Registry, target: Target, view: View, transform: Tran
     for _ in range(_ATTEMPTS):
         record = await stored(registry, target)
         try:
-            written = await _attempt(registry, target, view, transform, context, record)
+            written = await _attempt(registry, target, view, transform, context, record, applied=applied)
         except _Overtaken:
             continue
         return rendered(view, written)
@@ -52,7 +63,14 @@ class _Overtaken(Exception):
 
 
 async def _attempt(
-    registry: Registry, target: Target, view: View, transform: Transform, context: Context, record: Record
+    registry: Registry,
+    target: Target,
+    view: View,
+    transform: Transform,
+    context: Context,
+    record: Record,
+    *,
+    applied: bool,
 ) -> Record:
     # Two copies, so that what is changed in place shares nothing with what it is compared with. A status is only
     # replaced, so there one copy serves as both.
@@ -62,13 +80,20 @@ async def _attempt(
     if view.is_whole and target.version is not None:
         wanted = received(registry, target, wanted, context)
     _check_version(target, wanted, record)
+    managed = (wanted.get("metadata") or {}).get(FIELD)
     body = view.write(present, wanted)
     if view.status_only:
         decode(registry.schemas, target.kind, body, context)
         check_status(target.kind, body, old)
     else:
         await _admit(registry, target, body, old, context)
-    if body == old:
+    if applied or is_noted(context, status_only=view.status_only):
+        body["metadata"] = dict(body["metadata"])
+        if applied:
+            body["metadata"][FIELD] = managed
+        else:
+            note_update(registry.kinds, target, old, body, context, given=managed, now=registry.now())
+    if body == old or (applied and is_same_but_for_times(body, old)):
         return record
     if context.dry_run:
         return retained(record, body)

@@ -20,6 +20,8 @@ class Context:
         groups: The user's groups.
         dry_run: Run everything but the write.
         field_validation: What to do with fields the schema does not know.
+        field_manager: Whom the fields that it sets are noted for; empty for the cloud's own parts, which are noted
+            under their user's name where they are noted at all.
         warnings: Collects what goes into ``Warning`` headers.
     """
 
@@ -27,6 +29,7 @@ class Context:
     groups: tuple[str, ...] = ()
     dry_run: bool = False
     field_validation: FieldValidation = "Warn"
+    field_manager: str = ""
     warnings: list[str] = field(default_factory=list)
 
 

@@ -6,6 +6,7 @@ from cloudcore.apiserver import failures, strategy
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.durability import is_volatile
+from cloudcore.apiserver.managedfields.tracking import FIELD, note_creation
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.validation.decoding import decode
 from cloudcore.apiserver.validation.objects import check_create
@@ -18,7 +19,7 @@ _NAME_ATTEMPTS = 8
 """How often a generated name that is taken is replaced by another."""
 
 
-async def create(registry: Registry, target: Target, body: Body, context: Context) -> Record:
+async def create(registry: Registry, target: Target, body: Body, context: Context, *, applied: bool = False) -> Record:
     """Create an object and return it as stored. ``body`` is used up.
 
     Args:
@@ -26,6 +27,7 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
         target: The kind and namespace; the name is taken from the body.
         body: The object; ``generateName`` is honoured.
         context: Who asks.
+        applied: Whether the body says in ``managedFields`` who owns what, having been applied; else its creator does.
 
     Raises:
         AlreadyExists: The name is taken.
@@ -42,8 +44,13 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
     strategy.address(target, body, target.version)
     check_new(target, body)
     body = received(registry, target, body, context)
+    managed = body["metadata"].get(FIELD) if applied else None
     uid = Uid(strategy.prepare_create(registry, kind, body))
     kind.defaults(body)
+    if managed is not None:
+        body["metadata"][FIELD] = managed
+    else:
+        note_creation(target, body, context, registry.now())
     metadata = body["metadata"]
     named = Target(kind, target.namespace, metadata.get("name", ""))
     admission = Admission(Operation.CREATE, named, body, None, context, registry.store)

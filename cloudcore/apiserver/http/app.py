@@ -25,6 +25,7 @@ from cloudcore.apiserver.http.bodies import read_object
 from cloudcore.apiserver.http.call import Call, Handler
 from cloudcore.apiserver.http.documents import Documents
 from cloudcore.apiserver.http.health import Check
+from cloudcore.apiserver.http.managers import field_manager
 from cloudcore.apiserver.http.negotiation import negotiate
 from cloudcore.apiserver.http.paths import ResourcePath, parse_path, verb_of
 from cloudcore.apiserver.http.query import Query, split_target
@@ -213,6 +214,7 @@ class App:
                 user.groups,
                 query.dry_run,
                 query.field_validation,
+                field_manager(query, request.headers.get("User-Agent", "")),
                 warnings=[kind.deprecation] if kind.deprecation else [],
             ),
             representation=representation,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import StreamReader, web
 
-from cloudcore.apiserver.http.negotiation import PROTOBUF, YAML, body_type
+from cloudcore.apiserver.http.negotiation import JSON, PROTOBUF, YAML, body_type
 from cloudcore.apiserver.http.protobuf import decode_protobuf
 from cloudcore.apiserver.http.yamlbody import load as load_yaml
 from cloudcore.errors import BadRequest, RequestEntityTooLarge
@@ -44,6 +44,24 @@ async def read_object(request: web.BaseRequest, *, optional: bool = False) -> Bo
     if body_type(content_type) != YAML:
         return decode_object(data, content_type)
     return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, content_type)
+
+
+async def read_configuration(request: web.BaseRequest) -> Body:
+    """Read the body of an apply, an object in YAML.
+
+    Most clients send JSON, which is YAML too and read as such much faster.
+
+    Raises:
+        BadRequest: It is not well-formed, or no object.
+        RequestEntityTooLarge: It is over :data:`MAX_BODY_BYTES`.
+    """
+    data = await read_body(request)
+    if data.lstrip()[:1] == b"{":
+        try:
+            return decode_object(data, JSON)
+        except BadRequest:
+            pass  # YAML has a flow style that begins alike
+    return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, YAML)
 
 
 async def read_body(request: web.BaseRequest) -> bytes:

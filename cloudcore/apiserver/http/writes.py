@@ -7,10 +7,11 @@ from typing import cast
 
 from aiohttp import web
 
+from cloudcore.apiserver.apply import apply
 from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.delete import Deletion, bad_option, delete, delete_collection, read_options
-from cloudcore.apiserver.http.bodies import decode, read_body, read_object
+from cloudcore.apiserver.http.bodies import decode, read_body, read_configuration, read_object
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.listing import send_list
 from cloudcore.apiserver.http.negotiation import JSON, patch_type
@@ -21,9 +22,12 @@ from cloudcore.apiserver.list import Page
 from cloudcore.apiserver.patch import patch
 from cloudcore.apiserver.update import update
 from cloudcore.client import PatchType
-from cloudcore.errors import UnsupportedMediaType
+from cloudcore.errors import Cause, Invalid
 from cloudcore.store.base import Record
 from protocol.objects.keys import Body
+
+_ONLY_APPLY = "Forbidden: may not be specified for non-apply patch"
+_NO_MANAGER = "Required value: is required for apply patch"
 
 
 def _written(call: Call, record: Record, status: int = 200) -> web.Response:
@@ -35,8 +39,7 @@ async def handle_create(call: Call) -> web.StreamResponse:
     """Create an object."""
     body = await read_object(call.request)
     record = await create(call.registry, call.target, body, call.context)
-    if call.target.kind.inert:
-        call.context.warnings.append(call.target.kind.inert)
+    _warn_of_inert(call)
     return _written(call, record, 201)
 
 
@@ -50,10 +53,33 @@ async def handle_patch(call: Call) -> web.StreamResponse:
     """Patch an object or a subresource of it."""
     kind = patch_type(call.content_type)
     if kind == "apply":
-        raise UnsupportedMediaType("server-side apply is not supported by this server yet: use client-side apply")
+        return await _handle_apply(call)
+    if call.query.text("force"):
+        raise _bad_patch_option("force", Cause("FieldValueForbidden", _ONLY_APPLY, "force"))
     changes = decode(await read_body(call.request), JSON)
     record = await patch(call.registry, call.target, changes, call.context, kind=cast(PatchType, kind))
     return _written(call, record)
+
+
+async def _handle_apply(call: Call) -> web.StreamResponse:
+    if not call.query.text("fieldManager"):
+        raise _bad_patch_option("fieldManager", Cause("FieldValueRequired", _NO_MANAGER, "fieldManager"))
+    config = await read_configuration(call.request)
+    record, created = await apply(call.registry, call.target, config, call.context, force=call.query.flag("force"))
+    if created:
+        _warn_of_inert(call)
+    return _written(call, record, 201 if created else 200)
+
+
+def _warn_of_inert(call: Call) -> None:
+    """Say so to whoever creates an object that nothing acts on."""
+    if call.target.kind.inert:
+        call.context.warnings.append(call.target.kind.inert)
+
+
+def _bad_patch_option(field: str, cause: Cause) -> Invalid:
+    details = {"group": "meta.k8s.io", "kind": "PatchOptions"}
+    return Invalid(f'PatchOptions.meta.k8s.io "" is invalid: {field}: {cause.message}', details=details, causes=[cause])
 
 
 async def handle_delete(call: Call) -> web.StreamResponse:

@@ -75,7 +75,7 @@ def test_behavior_and_what_is_observed_travel_too() -> None:
     body["status"] = {
         "currentReplicas": 2,
         "currentMetrics": [
-            {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 7, "averageValue": "7"}}},
+            {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 7}}},
             {"type": "Pods", "pods": {"metric": {"name": "hits"}, "current": {"averageValue": "4"}}},
         ],
         "conditions": [{"type": "AbleToScale", "status": "True"}],

@@ -216,9 +216,8 @@ async def test_patch_types(admin: aiohttp.ClientSession) -> None:
         headers = {"Content-Type": content_type}
         async with admin.patch(f"{CONFIGMAPS}/a", data=json.dumps(patch), headers=headers) as response:
             assert (await response.json())["data"] == {"k": expected}
-    for content_type in ("application/apply-patch+yaml", "application/json"):
-        async with admin.patch(f"{CONFIGMAPS}/a", data="{}", headers={"Content-Type": content_type}) as response:
-            assert (await status_of(response))["code"] == 415
+    async with admin.patch(f"{CONFIGMAPS}/a", data="{}", headers={"Content-Type": "application/json"}) as response:
+        assert (await status_of(response))["code"] == 415
 
 
 async def test_unknown_fields_warn_or_refuse(admin: aiohttp.ClientSession) -> None:

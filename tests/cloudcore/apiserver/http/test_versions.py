@@ -43,7 +43,10 @@ async def test_an_object_is_read_and_written_in_either_version(admin: aiohttp.Cl
 
 
 async def test_a_body_is_checked_in_the_version_it_is_written_in(admin: aiohttp.ClientSession) -> None:
-    body = {"metadata": {"name": "x"}, "spec": {"maxReplicas": 2, "scaleTargetRef": {"kind": "D", "name": "d"}}}
+    body: dict[str, Any] = {
+        "metadata": {"name": "x"},
+        "spec": {"maxReplicas": 2, "scaleTargetRef": {"kind": "D", "name": "d"}},
+    }
     params = {"fieldValidation": "Strict"}
     status, wrong = await answer(
         admin, "POST", V1, json={**body, "spec": {**body["spec"], "metrics": []}}, params=params
