@@ -21,6 +21,7 @@ from cloudcore import config
 from cloudcore.sockets import DATABASE, read_run_file
 from protocol.commands import run_command
 from protocol.errors import UsageError
+from protocol.objects.durations import parse_duration
 from protocol.objects.resources import NODE_LINKS, NODES
 
 app = typer.Typer(
@@ -80,13 +81,13 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
 def token_create(
     data_dir: DataDir,
     node: Annotated[str, typer.Option(help="Name of the node that may join with it.")],
-    ttl: Annotated[str, typer.Option(help="Lifetime: seconds, or with a unit: 90s, 30m, 1h, 2d.")] = "1h",
+    ttl: Annotated[str, typer.Option(help="Lifetime: seconds, or with a unit: 90s, 30m, 1h30m, 2d.")] = "1h",
 ) -> None:
     """Create a token with which one device may join as NODE, once. Prints the token alone."""
     from cloudcore.security.ca import CertificateAuthority  # noqa: PLC0415 - the other commands do without
     from cloudcore.security.tokenstore import create_token  # noqa: PLC0415
 
-    ttl_s = parse_duration(ttl)
+    ttl_s = _lifetime_s(ttl)
     if not (data_dir / "pki").is_dir():
         raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
     authority = CertificateAuthority.load(data_dir / "pki")
@@ -161,20 +162,18 @@ def version() -> None:
     typer.echo(f"cloudcore {installed('aiokubeedge')}")
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds that ``text`` names: ``90``, ``90s``, ``30m``, ``1h``, ``2d``.
+def _lifetime_s(text: str) -> int:
+    """Return the seconds of a lifetime.
 
     Raises:
         UsageError: It is no duration, or not above zero.
     """
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"{text!r} is no duration: write 90s, 30m, 1h or 2d")
+        seconds = parse_duration(text)
+    except ValueError as exc:
+        raise UsageError(f"{exc}: write 90s, 30m, 1h30m or 2d") from None
+    if not seconds:
+        raise UsageError(f"--ttl {text}: it must be above zero")
     return seconds
 
 

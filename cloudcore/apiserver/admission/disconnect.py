@@ -8,12 +8,12 @@ pod states itself stands.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.validation.fields import invalid, not_supported
+from protocol.objects.durations import parse_duration
 from protocol.objects.keys import Body
 from protocol.objects.resources import PODS
 from protocol.objects.wellknown import LOST_AFTER, NOT_READY, ON_DISCONNECT, UNREACHABLE
@@ -22,7 +22,6 @@ DEFAULT_LOST_AFTER_S: Final = 300
 
 _POLICIES: Final = ("keep", "reconcile", "replace")
 _TAINTS: Final = (NOT_READY, UNREACHABLE)
-_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)")
 
 
 class DisconnectPolicy:
@@ -49,20 +48,12 @@ class DisconnectPolicy:
         lost_after_s: int | None = None
         if policy != "keep":
             text = annotations.get(LOST_AFTER, str(DEFAULT_LOST_AFTER_S))
-            lost_after_s = parse_duration(text)
-            if lost_after_s is None:
+            try:
+                lost_after_s = parse_duration(text)
+            except ValueError:
                 wrong = invalid(f"metadata.annotations[{LOST_AFTER}]", text, 'must be a duration such as "90s" or "5m"')
-                raise failures.invalid(target.kind, target.name, [wrong])
+                raise failures.invalid(target.kind, target.name, [wrong]) from None
         _add_tolerations(body["spec"], lost_after_s)
-
-
-def parse_duration(text: str) -> int | None:
-    """Return the seconds of ``1h30m``, ``5m``, ``90s`` or ``90``; None if it is no duration."""
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        return None
-    hours, minutes, seconds, plain = (int(part or 0) for part in match.groups())
-    return plain or hours * 3600 + minutes * 60 + seconds
 
 
 def _add_tolerations(spec: Body, lost_after_s: int | None) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from cloudcore.apiserver.admission.disconnect import parse_duration
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.errors import Invalid
 from tests.support.registries import a_pod
@@ -77,10 +76,3 @@ async def test_a_wrong_policy_names_its_annotation(
     with pytest.raises(Invalid) as caught:
         await tolerated(client, annotations)
     assert caught.value.causes[0].field == f"metadata.annotations[{named}]"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("1h", 3600), ("1h30m", 5400), ("5m", 300), ("45s", 45), ("45", 45), ("5d", None), ("", None)]
-)
-def test_durations(text: str, seconds: int | None) -> None:
-    assert parse_duration(text) == seconds
