@@ -218,7 +218,7 @@ class Controller(Generic[K]):
             self.queue.add_after(key, result.seconds)
 
     def _failed(self, key: K, error: Exception) -> None:
-        about = {"controller": self.logic.name, "key": str(key)}
+        about = {"controller": self.logic.name, "object": str(key)}
         if isinstance(error, Conflict) and self.queue.core.attempts(key) < IMMEDIATE_CONFLICTS:
             self.counters.conflicts += 1
             self.queue.retry(key, at_once=True)

@@ -82,7 +82,7 @@ class Binder:
                 error = exc
             except Exception:
                 # A defect that one pod brings to light must not end the scheduling of all others.
-                log.exception("binding met a defect", pod=str(pod.key), node=node)
+                log.exception("binding met a defect", object=str(pod.key), node=node)
                 error = InternalError("the binding met a defect; see the log")
             self._done(Bound(pod, node, error))
 
@@ -113,4 +113,4 @@ class Binder:
             )
         except ApiError as error:
             # The pod has gone, or it is told again at its next try.
-            log.debug("condition not written", pod=str(pod.key), cause=error.message)
+            log.debug("condition not written", object=str(pod.key), cause=error.message)

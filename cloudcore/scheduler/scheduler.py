@@ -125,13 +125,13 @@ class Scheduler:
             outcome = self._cycle.place(pod.body, pod.shape)
         except Exception:
             # A pod that nobody foresaw must not end the scheduling of all others, now and after each restart.
-            log.exception("pod cannot be judged", pod=str(pod.key))
+            log.exception("pod cannot be judged", object=str(pod.key))
             self._queue.retry(pod, self._clock.monotonic())
             return
         if isinstance(outcome, Placement):
             await self._binder.bind(pod, outcome.node)
             return
-        log.debug("pod is unschedulable", pod=str(pod.key), cause=outcome.message)
+        log.debug("pod is unschedulable", object=str(pod.key), cause=outcome.message)
         self._queue.unschedulable(pod, outcome.wakes, self._clock.monotonic())
         self._recorder.event(pod.body, "Warning", "FailedScheduling", outcome.message)
         self._binder.report(pod, outcome.message)
@@ -139,11 +139,11 @@ class Scheduler:
     def _bound(self, bound: Bound) -> None:
         pod = bound.pod
         if bound.error is None:
-            log.debug("pod bound", pod=str(pod.key), node=bound.node)
+            log.debug("pod bound", object=str(pod.key), node=bound.node)
             message = f"Successfully assigned {pod.key.namespace}/{pod.key.name} to {bound.node}"
             self._recorder.event(pod.body, "Normal", "Scheduled", message)
         else:
-            log.info("binding failed", pod=str(pod.key), node=bound.node, cause=bound.error.message)
+            log.info("binding failed", object=str(pod.key), node=bound.node, cause=bound.error.message)
         if self._queue.get(pod.key) is not pod:
             # The informer was here first: the pod is bound or gone, and charged accordingly.
             return
