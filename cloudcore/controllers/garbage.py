@@ -44,7 +44,7 @@ class Owned:
     Attributes:
         body: The object.
         owners: The state of each owner, in the order of its references.
-        has_dependents: Whether it owns anything itself.
+        has_dependents: Whether it owns anything itself; asked only where an owner waits.
     """
 
     body: Body
@@ -151,7 +151,9 @@ class GarbageCollector:
 
     async def _collect(self, key: ObjectKey, body: Body) -> None:
         states = [await self._state(key.namespace, reference) for reference in _references(body)]
-        match plan(Owned(body, states, any(True for _ in self._dependents(body)))):
+        # Only an owner that waits makes it matter, and to find out takes a look into every resource's index.
+        has_dependents = OwnerState.WAITING in states and any(True for _ in self._dependents(body))
+        match plan(Owned(body, states, has_dependents)):
             case Delete(propagation=propagation):
                 await self._delete(key, body, propagation)
             case KeepOwners(references=references):
