@@ -78,7 +78,7 @@ class Bench:
         await client.create("pods", body)
         await until("the pod runs", lambda: _running(client), poll_s=0.05)
         await asyncio.sleep(SETTLE_S)
-        await self._rest(edge, meter, "1 pod", self._idle_s / 2)
+        await self._rest(edge, meter, "1 pod", self._idle_s / 4)
         supervisors = [child for child in _descendants(edge) if "supervisor" in " ".join(child.cmdline())]
         for supervisor in supervisors[:1]:
             self.add("supervisor of one pod, resident", resident_bytes(supervisor.pid) / 1e6, "MB", "-", "-")
