@@ -11,7 +11,7 @@ import orjson
 from cloudcore.apiserver.kinds import KindTable
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.managedfields.comparing import applied_fields, created_fields
-from cloudcore.apiserver.managedfields.entries import Entry, read_entries, write_entries
+from cloudcore.apiserver.managedfields.entries import Entry, stored_entries, write_entries
 from cloudcore.apiserver.managedfields.fieldsets import FieldSet, intersection, paths, union
 from cloudcore.apiserver.managedfields.merging import merge, prune, without_nulls
 from cloudcore.apiserver.managedfields.shapes import shape_of
@@ -90,7 +90,7 @@ def applied_change(asked: Application, live: Body, kinds: KindTable) -> Body:
         Conflict: Others own fields that it would change; the causes name them.
     """
     kind, shape = asked.kind, shape_of(asked.kind)
-    entries = read_entries(live["metadata"].get(FIELD)) or _owners_so_far(asked, live)
+    entries = stored_entries(live["metadata"].get(FIELD)) or _owners_so_far(asked, live)
     mine = asked.entry(asked.fields)
     last = next((entry for entry in entries if entry.identity == mine.identity), None)
     others = [entry for entry in entries if entry is not last]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -62,8 +62,23 @@ class Entry:
         return f"{text} using {self.api_version}" if self.operation == "Update" else text
 
 
+def stored_entries(managed: Sequence[Body] | None) -> list[Entry]:
+    """Read ``metadata.managedFields`` of a stored object, which :func:`write_entries` wrote."""
+    return [
+        Entry(
+            item["manager"],
+            item["operation"],
+            item["apiVersion"],
+            item["fieldsV1"],
+            item["time"],
+            item.get("subresource", ""),
+        )
+        for item in managed or ()
+    ]
+
+
 def read_entries(managed: object) -> list[Entry] | None:
-    """Read ``metadata.managedFields``; None where it cannot be read: it may come from a client."""
+    """Read the ``metadata.managedFields`` that a client sent; None where they cannot be read."""
     if not isinstance(managed, list):
         return None
     entries = [_read(item) for item in managed]

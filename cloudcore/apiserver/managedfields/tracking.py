@@ -15,7 +15,7 @@ from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.kinds import KindTable
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.managedfields.comparing import Comparison, compare, created_fields
-from cloudcore.apiserver.managedfields.entries import Entry, read_entries, write_entries
+from cloudcore.apiserver.managedfields.entries import Entry, read_entries, stored_entries, write_entries
 from cloudcore.apiserver.managedfields.fieldsets import FieldSet, difference, union
 from cloudcore.apiserver.managedfields.shapes import shape_of
 from cloudcore.apiserver.versions import spoken
@@ -103,7 +103,7 @@ def note_update(
     before = old["metadata"].get(FIELD)
     if given == [{}] and not target.subresource:
         return
-    entries = (read_entries(given) if given != before and not target.subresource else None) or read_entries(before)
+    entries = (read_entries(given) if given != before and not target.subresource else None) or stored_entries(before)
     if not entries:
         return
     comparisons = Comparisons(kinds, target.kind, old, body)
