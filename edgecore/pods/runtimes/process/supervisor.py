@@ -119,7 +119,9 @@ class Supervisor:
             elif verb == "signal":
                 self._signal((arguments[0], int(arguments[1])), int(arguments[2]))
             elif verb == "quit":
+                # What stands behind it is for the next supervisor: one that leaves must start nothing.
                 self._quit()
+                return
 
     def _signal(self, name: ContainerName, number: int) -> None:
         for child in self._children.values():

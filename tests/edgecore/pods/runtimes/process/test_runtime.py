@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +79,12 @@ def _environ(pid: int) -> bytes:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return b""
+
+
+def _waiting_bytes(pipe: int) -> int:
+    """Return how many bytes lie unread in a pipe."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(count)
 
 
 @pytest.fixture
@@ -242,9 +251,14 @@ class TestSupervision:
         await stage.end(container(), 0)
         await ears.next()
         first = stage.supervisor()
-        with (stage.root / POD / "supervisor" / "requests").open("w") as requests:
-            requests.write("quit\n")
-        assert (await runtime.start(RuntimeContract.spec(stage, container(1)))).exit is None
+        os.kill(first, signal.SIGSTOP)
+        requests = runtime._pods[POD].requests
+        os.write(requests, b"quit\n")
+        starting = asyncio.ensure_future(runtime.start(RuntimeContract.spec(stage, container(1))))
+        # Both requests lie in the pipe when the supervisor wakes: it reads them at once.
+        await aeventually(lambda: _waiting_bytes(requests) > len(b"quit\n"))
+        os.kill(first, signal.SIGCONT)
+        assert (await starting).exit is None
         assert stage.supervisor() != first
 
     async def test_a_supervisor_of_nothing_leaves_with_the_agent_and_one_of_something_stays(
