@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.kinds.kind import Custom, Kind
 from cloudcore.apiserver.validation.schemas import definitions, resolve
 
 Schema = Mapping[str, Any]
@@ -104,16 +104,16 @@ class Shape:
         return None if closed else Shape(None)
 
 
-_CUSTOM: Final[WeakKeyDictionary[Kind, Shape]] = WeakKeyDictionary()
+_CUSTOM: Final[WeakKeyDictionary[Custom, Shape]] = WeakKeyDictionary()
 
 
 def shape_of(kind: Kind) -> Shape:
     """Return the rules of a kind's objects."""
     if kind.custom is None:
         return _builtin(kind.schema)
-    shape = _CUSTOM.get(kind)
+    shape = _CUSTOM.get(kind.custom)
     if shape is None:
-        shape = _CUSTOM[kind] = Shape(_whole(kind.custom.schema))
+        shape = _CUSTOM[kind.custom] = Shape(_whole(kind.custom.schema))
     return shape
 
 

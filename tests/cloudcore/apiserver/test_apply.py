@@ -13,6 +13,8 @@ from cloudcore.apiserver.patch import patch
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.update import update
 from cloudcore.errors import BadRequest, Conflict, Invalid, NotFound
+from protocol.objects.resources import DEFINITIONS
+from tests.support.definitions import CRONTABS, a_crontab, a_definition, a_version
 from tests.support.kindsamples import sample
 from tests.support.registries import ManualClock, a_context, a_deployment, a_pod, target
 
@@ -308,3 +310,43 @@ async def test_a_list_that_defaults_fill_is_not_written_again(world: World, cloc
     made = await world.apply("ann", stated, resource)
     clock.now_s += 60
     assert await world.apply("ann", sample(resource), resource) == made
+
+
+async def test_a_custom_kinds_schema_says_what_has_parts(world: World, client: LocalClient) -> None:
+    rules = {
+        "type": "object",
+        "properties": {
+            "ports": {
+                "type": "array",
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["number"],
+                "items": {
+                    "type": "object",
+                    "required": ["number"],
+                    "properties": {"number": {"type": "integer"}, "name": {"type": "string"}},
+                },
+            },
+            "plain": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    await client.create(DEFINITIONS, a_definition(a_version(spec=rules), a_version("v2", storage=False, spec=rules)))
+
+    def state(*ports: Body, **spec: Any) -> Body:
+        head = {"apiVersion": "stable.example.com/v1", "kind": "CronTab"}
+        return {**head, **a_crontab(spec={"ports": list(ports), **spec})}
+
+    await world.apply("ann", state({"number": 1, "name": "a"}, plain=["x"]), CRONTABS)
+    both = await world.apply("bob", state({"number": 2}), CRONTABS)
+    assert [port["number"] for port in both["spec"]["ports"]] == [1, 2]
+    with pytest.raises(Conflict, match=r"\.spec\.plain"):
+        await world.apply("bob", state(plain=["y"]), CRONTABS)
+    newer = world.registry.kinds.at("stable.example.com", "v2", "crontabs")
+    where = target(world.registry, CRONTABS, "default", "mine")
+    where = type(where)(where.kind, "default", "mine", "", newer)
+    stated = {**state({"number": 1, "name": "b"}), "apiVersion": "stable.example.com/v2"}
+    with pytest.raises(Conflict, match=r'conflict with "ann": \.spec\.ports\[number=1\]\.name'):
+        await apply(world.registry, where, stated, a_context(field_manager="eve"))
+    left = await world.apply("ann", state(), CRONTABS)
+    assert left["spec"] == {"ports": [{"number": 2}]}
+    with pytest.raises(BadRequest, match="not declared"):
+        await world.apply("ann", state(colour="red"), CRONTABS)
