@@ -1,4 +1,4 @@
-"""The ``eviction`` subresource of pods: a deletion that a disruption budget may refuse; there are no budgets yet."""
+"""The ``eviction`` subresource of pods: a deletion; disruption budgets, which may refuse it, are not looked at yet."""
 
 from __future__ import annotations
 
