@@ -22,6 +22,7 @@ from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerSta
 from edgecore.pods.runtimes.process import records
 from edgecore.pods.runtimes.process.folders import PodFolder
 from edgecore.pods.runtimes.process.launch import command
+from edgecore.pods.runtimes.process.supervisor import TAKEN
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Uid
 
@@ -121,8 +122,6 @@ class ProcessRuntime:
             async with asyncio.timeout(settings.answer_timeout_s):
                 return await self._start(pod, spec.id)
         except TimeoutError:
-            if pod.requests < 0:
-                self._detach(pod)
             raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
 
     async def _start(self, pod: _Pod, container: ContainerId) -> ContainerState:
@@ -145,18 +144,27 @@ class ProcessRuntime:
             await pod.bell.wait()
 
     async def _launch(self, pod: _Pod) -> None:
-        pod.events = os.open(pod.folder.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        """Start a supervisor and connect to whichever then serves the pod.
+
+        Raises:
+            SupervisorLost: It ended at once.
+        """
         argv = command("launch", str(PACKAGE_ROOT), str(pod.folder.path))
-        try:
-            await asyncio.to_thread(_run_detached, argv)
-        except BaseException:
+        while True:
+            pod.events = os.open(pod.folder.events, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                said = await asyncio.to_thread(_run_detached, argv)
+                pod.requests = _open_writer(pod.folder.requests)
+            except BaseException:
+                self._detach(pod)
+                raise
+            if pod.requests >= 0:
+                asyncio.get_running_loop().add_reader(pod.events, self._heard, pod)
+                return
             self._detach(pod)
-            raise
-        asyncio.get_running_loop().add_reader(pod.events, self._heard, pod)
-        while pod.requests < 0:
-            pod.bell.clear()
-            await pod.bell.wait()
-            pod.requests = _open_writer(pod.folder.requests)
+            # Taken: by one that is just leaving, or just coming up for an agent that was killed meanwhile.
+            if said != TAKEN:
+                raise SupervisorLost(errno.ECHILD, "the pod's supervisor ended as soon as it was started")
 
     def _attach(self, pod: _Pod) -> None:
         # Events first: a supervisor that leaves in between then shows as one of "no reader" and "end of file".
@@ -297,9 +305,12 @@ def _open_writer(fifo: Path) -> int:
         raise
 
 
-def _run_detached(argv: list[str]) -> None:
+def _run_detached(argv: list[str]) -> bytes:
+    """Start a supervisor; return what it has to say when it is ready or has ended."""
     null = subprocess.DEVNULL
     try:
-        subprocess.run(argv, stdin=null, stdout=null, stderr=null, env={}, check=True, timeout=30)
+        # The supervisor lets go of its standard output once it serves: this reads until then.
+        ran = subprocess.run(argv, stdin=null, stdout=subprocess.PIPE, stderr=null, env={}, check=True, timeout=30)
     except subprocess.SubprocessError as error:
         raise SupervisorLost(errno.ECHILD, f"the pod's supervisor cannot be started: {error}") from error
+    return ran.stdout

@@ -27,6 +27,7 @@ from edgecore.pods.runtimes.process import logs, proc, records, spawn
 IDLE_S = 30.0
 READ_BYTES = 64 * 1024
 RETRY_S = 1.0
+READY, TAKEN = b"ready", b"taken"
 _SIGCHLD, _SIGKILL = 17, 9
 
 ContainerName = tuple[str, int]
@@ -85,7 +86,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until told to leave, or until there has been nothing to do for :data:`IDLE_S`."""
-        self._ring("ready")
         while not self._leaving:
             ready = self._poll.poll(self._timeout_ms())
             if not ready and not self._children and not self._unwritten:
@@ -314,14 +314,29 @@ def _kill_strays() -> None:
 
 
 def main() -> None:
-    """Serve the pod whose folder is the second argument; leave at once where another supervisor does."""
+    """Serve the pod whose folder is the second argument; leave at once where another supervisor does.
+
+    Standard output says which of the two it is, and ends when that is settled.
+    """
     folder = sys.argv[2]
     os.chdir("/")
     lock = os.open(os.path.join(folder, "supervisor", "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        _answer(TAKEN)
         return
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
-    Supervisor(folder).run()
+    supervisor = Supervisor(folder)
+    _answer(READY)
+    supervisor.run()
+
+
+def _answer(text: bytes) -> None:
+    """Tell who started this process what has come of it, and let go of the pipe it waits on."""
+    try:
+        os.write(1, text)
+    except BrokenPipeError:
+        pass  # It was killed meanwhile; the next agent finds the pipes.
+    os.dup2(0, 1)

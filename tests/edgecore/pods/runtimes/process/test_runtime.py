@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Mount, Runtime, StartRefused
-from edgecore.pods.runtimes.process import proc, records
+from edgecore.pods.runtimes.process import launch, proc, records, supervisor
+from edgecore.pods.runtimes.process import runtime as runtimes
 from edgecore.pods.runtimes.process.folders import PodFolder
-from edgecore.pods.runtimes.process.runtime import ProcessRuntime, ProcessSettings
+from edgecore.pods.runtimes.process.runtime import PACKAGE_ROOT, ProcessRuntime, ProcessSettings, SupervisorLost
+from protocol.filelock import FileLock
 from protocol.objects.keys import Uid
 from tests.contracts.runtime import POD, Ears, RuntimeContract, container
 from tests.support.waiting import aeventually, eventually
@@ -260,6 +262,50 @@ class TestSupervision:
         os.kill(first, signal.SIGCONT)
         assert (await starting).exit is None
         assert stage.supervisor() != first
+
+    async def test_a_supervisor_that_came_up_for_a_killed_agent_is_taken_over(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        folder = PodFolder(stage.root, POD)
+        folder.make()
+        argv = launch.command("launch", str(PACKAGE_ROOT), str(folder.path))
+        said = await asyncio.to_thread(subprocess.check_output, argv, stdin=subprocess.DEVNULL)
+        first = stage.supervisor()
+        assert said == supervisor.READY
+        assert (await runtime.start(RuntimeContract.spec(stage, container()))).exit is None
+        assert stage.supervisor() == first
+
+    async def test_a_supervisor_that_holds_the_lock_without_serving_is_asked_after_again(
+        self, stage: ProcessStage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = PodFolder(stage.root, POD)
+        folder.make()
+        holder = FileLock(folder.path / "supervisor" / "lock")
+        said = []
+
+        def start(argv: list[str]) -> bytes:
+            said.append(run_detached(argv))
+            holder.release()
+            return said[-1]
+
+        run_detached = runtimes._run_detached
+        monkeypatch.setattr(runtimes, "_run_detached", start)
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        assert (await runtime.start(RuntimeContract.spec(stage, container()))).exit is None
+        assert said == [supervisor.TAKEN, supervisor.READY]
+
+    async def test_a_supervisor_that_ends_as_soon_as_it_is_started_is_noticed(self, stage: ProcessStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        folder = PodFolder(stage.root, POD)
+        folder.make()
+        lock = folder.path / "supervisor" / "lock"
+        lock.mkdir()
+        with pytest.raises(SupervisorLost, match="ended as soon as it was started"):
+            await runtime.start(RuntimeContract.spec(stage, container()))
+        lock.rmdir()
+        assert (await runtime.start(RuntimeContract.spec(stage, container()))).exit is None
 
     async def test_a_supervisor_of_nothing_leaves_with_the_agent_and_one_of_something_stays(
         self, stage: ProcessStage
