@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.custom.definitions import Definitions
 from cloudcore.apiserver.kinds import KindTable, builtin_kinds
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.schemas import Schemas
@@ -50,6 +51,10 @@ class Registry:
     new_uid: Callable[[], Uid] = _new_uid
     rng: Random = field(default_factory=Random)
     _providers: dict[str, Provider] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let definitions of custom kinds add to the table."""
+        Definitions(self.kinds, self.clock)
 
     def provide(self, resource: str, provider: Provider) -> None:
         """Register where the objects of a virtual kind come from.

@@ -119,6 +119,8 @@ async def _changes(
     said_at = loop.time()
     try:
         async for progress in opened:
+            if kind.custom is not None and kind.resource not in registry.kinds:
+                return  # its definition is gone, and nothing will change any more
             events = _events(selection, progress)
             overdue = not progress.changes or loop.time() - said_at >= options.bookmark_s
             if not events and options.bookmarks and overdue:

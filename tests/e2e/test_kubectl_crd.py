@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.demo.processes import Cloud
 from tests.support.apiservers import RunningServer, serving
 from tests.support.kubectl import Kubectl
 
@@ -149,6 +150,7 @@ async def test_explain_reads_the_schema(kubectl: Kubectl) -> None:
     assert "-required-" in out
     assert "enum: red, blue" in out
     assert "<ObjectMeta>" in await kubectl.ok("explain", "ct")
+    assert "openAPIV3Schema" in await kubectl.ok("explain", "crd.spec.versions.schema")
 
 
 async def test_scale_status_and_field_selectors(kubectl: Kubectl) -> None:
@@ -179,6 +181,19 @@ async def test_versions_differ_in_their_name_only(kubectl: Kubectl) -> None:
     assert (await kubectl.json("get", "ct", "old"))["apiVersion"] == "stable.example.com/v1"
     listed = await kubectl.json("get", "crontabs.v1beta1.stable.example.com")
     assert {item["apiVersion"] for item in listed["items"]} == {"stable.example.com/v1beta1"}
+
+
+async def test_server_side_apply_knows_the_schema(kubectl: Kubectl) -> None:
+    await kubectl.ok("apply", "--server-side", "--field-manager=one", "-f", "-", stdin=CRONTAB)
+    other = CRONTAB.replace("colour: blue", "colour: red")
+    refused = await kubectl.run("apply", "--server-side", "--field-manager=two", "-f", "-", stdin=other)
+    assert 'conflict with "one": .spec.colour' in refused.err
+    await kubectl.ok("apply", "--server-side", "--field-manager=two", "--force-conflicts", "-f", "-", stdin=other)
+    assert (await kubectl.json("get", "ct", "mine"))["spec"]["colour"] == "red"
+    unknown = await kubectl.run(
+        "apply", "--server-side", "--field-manager=one", "-f", "-", stdin=CRONTAB.replace("colour", "color")
+    )
+    assert ".spec.color: field not declared in schema" in unknown.err
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "crd"
@@ -216,3 +231,23 @@ async def test_a_definition_with_a_wrong_schema_is_refused(server: RunningServer
     assert f"{where}[cronSpec].pattern: Invalid value" in outcome.err
     assert f"{where}[replicas].type: Required value: must not be empty for specified object fields" in outcome.err
     assert (await kubectl.run("get", "crd", "crontabs.stable.example.com")).code == 1
+
+
+async def test_custom_kinds_outlive_a_killed_cloud_and_go_with_their_definition(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path)
+    try:
+        await cloud.start()
+        kubectl = Kubectl(cloud.kubeconfig, tmp_path)
+        await kubectl.ok("apply", "-f", str(EXAMPLE / "definition.yaml"))
+        await kubectl.ok("apply", "-f", str(EXAMPLE / "policy.yaml"))
+        await cloud.daemon.kill()
+        await cloud.start()
+        assert "cameras" in await kubectl.ok("get", "secpol")
+        refused = await kubectl.run("patch", "secpol", "cameras", "--type=merge", "-p", '{"spec":{"audit":false}}')
+        assert "an audit that has begun goes on" in refused.err
+        await kubectl.ok("delete", "crd", "networkpolicies.security.example.com", "--timeout=30s")
+        assert (await kubectl.run("get", "networkpolicies.security.example.com")).code == 1
+        await kubectl.ok("apply", "-f", str(EXAMPLE / "definition.yaml"))
+        assert await kubectl.ok("get", "secpol", "-o", "name") == ""
+    finally:
+        await cloud.daemon.stop()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cloudcore.apiserver.custom import schemas
 from cloudcore.apiserver.custom.jsonpath import BadPath, parse
+from cloudcore.apiserver.custom.keywords import drop_nulls
 from cloudcore.apiserver.custom.names import ESTABLISHED, is_true, names_of
 from cloudcore.apiserver.custom.pruning import prune
 from cloudcore.apiserver.custom.structural import check_structural
@@ -32,6 +33,8 @@ def default_definition(body: Body) -> None:
     spec.setdefault("conversion", {"strategy": "None"})
     if isinstance(spec.get("names"), dict):
         spec["names"] = names_of(body)
+    for version in spec["versions"]:
+        drop_nulls((version.get("schema") or {}).get("openAPIV3Schema"))
 
 
 def check_definition(body: Body) -> list[Cause]:

@@ -7,7 +7,6 @@ every stored definition before anything is served.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -33,7 +32,7 @@ class Definitions:
         clock: Wall clock, seconds since the epoch.
     """
 
-    def __init__(self, table: KindTable, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: KindTable, clock: Callable[[], float]) -> None:
         self._table = table
         self._clock = clock
         # What each resource's rows were made of: a status report must not build them anew.

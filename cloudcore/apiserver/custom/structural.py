@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from cloudcore.apiserver.custom.keywords import misshapen
 from cloudcore.apiserver.validation.fields import forbidden, invalid, not_supported, required
 from cloudcore.errors import Cause
 
@@ -59,6 +60,10 @@ def _check(schema: Any, path: str, level: str, depth: int) -> Iterator[Cause]:
         return
     if depth > DEEPEST:
         yield forbidden(path, f"must not be nested deeper than {DEEPEST} levels")
+        return
+    wrong = misshapen(schema, path)
+    if wrong:
+        yield from wrong
         return
     yield from _check_generic(schema, path, level)
     yield from _check_extensions(schema, path)
@@ -113,12 +118,14 @@ def _check_map_keys(schema: Schema, keys: Any, path: str) -> Iterator[Cause]:
     where = f"{path}.x-kubernetes-list-map-keys"
     if not keys:
         yield required(where, "must not be empty if x-kubernetes-list-type is map")
-    items = schema.get("items") or {}
+    items = schema.get("items")
+    if not isinstance(items, dict) or misshapen(items, ""):
+        return  # told where the elements are looked at
     properties, needed = items.get("properties") or {}, items.get("required") or ()
     for index, key in enumerate(keys):
         if key not in properties:
             yield invalid(f"{where}[{index}]", key, "entries must all be names of item properties")
-        elif key not in needed and "default" not in properties[key]:
+        elif key not in needed and isinstance(properties[key], dict) and "default" not in properties[key]:
             yield required(
                 f"{path}.items.properties[{key}].default",
                 "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property",
@@ -131,12 +138,16 @@ def _check_metadata(schema: Schema, path: str, level: str) -> Iterator[Cause]:
         return
     for name in ("kind", "apiVersion"):
         given = properties.get(name)
-        if given is not None and given.get("type") != "string":
+        if isinstance(given, dict) and given.get("type") != "string":
             yield invalid(f"{path}.properties[{name}].type", given.get("type", ""), "must be string")
     metadata = properties.get("metadata")
     if metadata is None:
         return
     where = f"{path}.properties[metadata]"
+    wrong = misshapen(metadata, where) if isinstance(metadata, dict) else [invalid(where, metadata, "must be a schema")]
+    if wrong:
+        yield from wrong
+        return
     if metadata.get("type") != "object":
         yield invalid(f"{where}.type", metadata.get("type", ""), "must be object")
     more = metadata.keys() - {"type", "properties", "description"} or (
@@ -165,7 +176,8 @@ def _says_int_or_string(schema: Schema, word: str, index: int) -> bool:
     """Tell whether a branch is one of the two places where types may be named: an int-or-string's spelt-out form."""
     if word == "anyOf":
         return bool(schema["anyOf"] == _INT_OR_STRING)
-    return bool(word == "allOf" and index == 0 and schema["allOf"][0].get("anyOf") == _INT_OR_STRING)
+    first = schema["allOf"][0] if word == "allOf" and index == 0 else None
+    return bool(isinstance(first, dict) and first.get("anyOf") == _INT_OR_STRING)
 
 
 def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
@@ -178,6 +190,10 @@ def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
 def _check_nested(schema: Any, path: str, depth: int) -> Iterator[Cause]:
     if not isinstance(schema, dict) or depth > DEEPEST:
         yield invalid(path, schema, "must be a schema")
+        return
+    wrong = misshapen(schema, path)
+    if wrong:
+        yield from wrong
         return
     for name, why in _EMPTY_WHEN_NESTED.items():
         if schema.get(name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cloudcore.apiserver.custom.definitions import Definitions
 from cloudcore.apiserver.kinds import (
     apps,
     autoscaling,
@@ -44,7 +43,5 @@ _GROUPS = (
 
 
 def builtin_kinds() -> KindTable:
-    """Return the table of the kinds that are always there; definitions of custom kinds add to it."""
-    table = KindTable(row for group in _GROUPS for row in group.ROWS)
-    Definitions(table)
-    return table
+    """Return the table of the kinds that are always there."""
+    return KindTable(row for group in _GROUPS for row in group.ROWS)

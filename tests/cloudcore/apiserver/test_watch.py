@@ -12,6 +12,8 @@ from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.watch import WatchEvent, WatchOptions, watch
 from cloudcore.errors import BadRequest, GatewayTimeout, MethodNotAllowed
+from protocol.objects.resources import DEFINITIONS
+from tests.support.definitions import CRONTABS, a_definition
 from tests.support.registries import a_configmap, target
 
 Next = Callable[[], Any]
@@ -134,6 +136,18 @@ async def test_a_watch_ends_when_the_store_closes(registry: Registry) -> None:
     await asyncio.sleep(0)
     await registry.store.close()
     assert await ended is None
+
+
+async def test_a_watch_of_a_custom_kind_ends_with_its_definition(registry: Registry, client: LocalClient) -> None:
+    await client.create(DEFINITIONS, a_definition())
+    options = WatchOptions(resource_version=str(registry.store.revision), bookmark_s=0.01)
+    events = watch(registry, target(registry, CRONTABS), options)
+    ended = asyncio.ensure_future(anext(events, None))
+    await asyncio.sleep(0)
+    await client.patch(DEFINITIONS, "", CRONTABS, {"metadata": {"finalizers": None}})
+    await client.delete(DEFINITIONS, "", CRONTABS)
+    async with asyncio.timeout(10):
+        assert await ended is None
 
 
 @pytest.mark.parametrize(
