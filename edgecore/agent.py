@@ -19,8 +19,9 @@ from edgecore.node.facts import Facts
 from edgecore.node.reporter import NodeReporter, ReporterSettings
 from edgecore.node.sampler import Sampler
 from edgecore.node.status import Allotment
-from edgecore.pods.driver import PodsDriver, PodsSettings
+from edgecore.pods.driver import PodsDriver
 from edgecore.pods.runtimes.base import Runtime
+from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
 from protocol.objects.resources import PODS
 from protocol.settings import LinkSettings

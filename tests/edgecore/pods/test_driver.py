@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edgecore.pods.driver import PodsDriver, PodsSettings
+from edgecore.pods.driver import PodsDriver
 from edgecore.pods.events import Remembered
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
+from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
 from edgecore.pods.storage import MemoryStorage
 from protocol.objects.keys import Body, Uid
@@ -231,8 +232,15 @@ async def test_stop_pods_ends_them_and_waits(device: Device) -> None:
     assert device.host.running() == []
 
 
-async def test_closing_before_running_is_nothing(device: Device) -> None:
-    await device.driver().close()
+async def test_a_driver_that_is_closed_before_it_runs_ends_at_once(device: Device) -> None:
+    device.desired.put("pods", a_pod())
+    driver = device.driver()
+    await driver.close()
+    began = asyncio.get_running_loop().time()
+    await driver.run()
+    assert asyncio.get_running_loop().time() == began
+    async with device.agent():
+        assert device.host.starts == [main()], "pods go on where the agent was stopped at once"
 
 
 async def test_statuses_that_wait_are_overtaken_by_newer_ones(device: Device) -> None:
@@ -249,13 +257,15 @@ async def test_statuses_that_wait_are_overtaken_by_newer_ones(device: Device) ->
         assert device.host.running() == [main(attempt=1)]
 
 
-async def test_probes_are_said_to_be_unsupported_once(device: Device) -> None:
+async def test_what_the_agent_does_not_act_on_is_said_once(device: Device) -> None:
     container = {"name": "main", "image": "i", "command": ["x"], "livenessProbe": {"exec": {"command": ["true"]}}}
     device.desired.put("pods", a_pod(containers=[container]))
     async with device.agent():
         pass
     async with device.agent():
-        assert device.reports.reasons().count("ProbesUnsupported") == 1
+        assert device.reports.reasons().count("Unsupported") == 1
+        message = next(event["message"] for event in device.reports.events if event["reason"] == "Unsupported")
+        assert "containers[main].livenessProbe" in message
         assert device.phase() == "Running"
 
 
@@ -335,4 +345,4 @@ async def test_an_idle_agent_has_no_timer_and_no_task(device: Device) -> None:
     device.desired.put("pods", a_pod())
     async with device.agent() as driver:
         assert driver._timer is None
-        assert driver._lane_tasks == {}
+        assert len(driver._lanes) == 0

@@ -1,0 +1,179 @@
+"""Carries out one instruction of the pods machine at a time: asks runtimes, storage and the way up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from edgecore.meta.base import Desired, Reports
+from edgecore.pods.environment import command, environment, user
+from edgecore.pods.events import (
+    ClearPod,
+    ContainerRefused,
+    ContainerStarted,
+    Event,
+    Instruction,
+    PodCleared,
+    PrepareVolumes,
+    RecordEvent,
+    ReleaseVolumes,
+    ReportFinished,
+    ReportStatus,
+    SignalContainer,
+    StartContainer,
+    VolumesFailed,
+    VolumesReady,
+)
+from edgecore.pods.recorder import EventRecorder
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused
+from edgecore.pods.settings import PodsSettings
+from edgecore.pods.sources import PodSources, ReferenceMissing
+from edgecore.pods.storage import PodStorage, VolumeUnavailable
+from protocol.objects.keys import Body, ObjectKey, Uid
+from protocol.objects.resources import RUNTIME_CLASSES
+
+log = structlog.get_logger(__name__)
+
+
+class Performer:
+    """Does what instructions say. Keeps nothing but what was said in Events.
+
+    Args:
+        settings: About the node.
+        pod_of: Looks a pod up by its uid; None once it is forgotten.
+        desired: What should run.
+        reports: Where statuses and events go.
+        runtimes: What can run it, by name.
+        storage: Where volumes and notes are kept.
+        wall: Reads the time, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: PodsSettings,
+        *,
+        pod_of: Callable[[Uid], Body | None],
+        desired: Desired,
+        reports: Reports,
+        runtimes: Mapping[str, Runtime],
+        storage: PodStorage,
+        wall: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._pod_of = pod_of
+        self._desired = desired
+        self._reports = reports
+        self._runtimes = runtimes
+        self._storage = storage
+        self._wall = wall
+        self._recorder = EventRecorder(settings.node_name)
+
+    async def perform(self, instruction: Instruction) -> Event | None:
+        """Carry ``instruction`` out and return what came of it, if the machine waits for that.
+
+        Raises:
+            OSError: A disk, a runtime or the meta store refuses.
+        """
+        match instruction:
+            case PrepareVolumes(uid):
+                return await self._prepare(uid)
+            case StartContainer(container):
+                return await self._start(container)
+            case SignalContainer(container, number):
+                for runtime in self._runtimes.values():
+                    await runtime.signal(container, number)
+            case ReleaseVolumes(uid):
+                await self._storage.release(uid)
+            case ClearPod(uid):
+                return await self._clear(uid)
+            case ReportStatus():
+                await self._report(instruction)
+            case ReportFinished(uid):
+                await self._report_finished(uid)
+            case RecordEvent():
+                await self._record(instruction)
+        return None
+
+    async def _prepare(self, uid: Uid) -> Event | None:
+        pod = self._pod_of(uid)
+        if pod is None:
+            return None
+        try:
+            await self._storage.prepare(pod, self._sources(pod))
+        except VolumeUnavailable as error:
+            return VolumesFailed(uid, "FailedMount", str(error))
+        return VolumesReady(uid)
+
+    async def _start(self, container: ContainerId) -> Event | None:
+        pod = self._pod_of(container.pod)
+        if pod is None:
+            return None
+        try:
+            spec = self._spec(pod, container)
+            return ContainerStarted(await self._runtime_of(pod).start(spec))
+        except StartRefused as error:
+            return ContainerRefused(container, error.reason, error.message)
+        except ReferenceMissing as error:
+            return ContainerRefused(container, "CreateContainerConfigError", str(error))
+
+    def _spec(self, pod: Body, container: ContainerId) -> ContainerSpec:
+        specs = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+        spec = next(one for one in specs if one["name"] == container.name)
+        variables = environment(pod, spec, self._sources(pod))
+        who = user(pod, spec)
+        return ContainerSpec(
+            id=container,
+            namespace=pod["metadata"].get("namespace", ""),
+            pod_name=pod["metadata"]["name"],
+            image=spec.get("image", ""),
+            argv=command(spec, variables),
+            environment=tuple(variables.items()),
+            working_dir=spec.get("workingDir", ""),
+            mounts=self._storage.mounts(pod, spec, variables),
+            user=who.user,
+            group=who.group,
+            groups=who.groups,
+        )
+
+    def _sources(self, pod: Body) -> PodSources:
+        return PodSources(pod, self._desired, self._settings.node_name, self._settings.host_ip)
+
+    def _runtime_of(self, pod: Body) -> Runtime:
+        name = pod["spec"].get("runtimeClassName")
+        handler = name or self._settings.default_runtime
+        if name:
+            held = self._desired.get(ObjectKey(RUNTIME_CLASSES, "", name))
+            handler = held.body.get("handler", name) if held is not None else name
+        runtime = self._runtimes.get(handler)
+        if runtime is None:
+            have = ", ".join(sorted(self._runtimes))
+            message = f"no runtime for runtime class {name!r} (handler {handler!r}); this agent has: {have}"
+            raise StartRefused("CreateContainerConfigError", message)
+        return runtime
+
+    async def _clear(self, uid: Uid) -> Event:
+        for runtime in self._runtimes.values():
+            await runtime.remove_pod(uid)
+        await self._storage.remove(uid)
+        return PodCleared(uid)
+
+    async def _report(self, report: ReportStatus) -> None:
+        note = report.remembered
+        try:
+            await self._storage.remember(report.uid, note)
+        except OSError as error:
+            # The cloud should hear of it all the same; what is lost is only continuity over a restart.
+            log.warning("a pod's note cannot be written", pod=report.uid, cause=str(error))
+        await self._reports.pod_status(note.namespace, note.name, report.uid, note.status)
+
+    async def _report_finished(self, uid: Uid) -> None:
+        pod = self._pod_of(uid)
+        if pod is not None:
+            await self._reports.pod_finished(pod["metadata"].get("namespace", ""), pod["metadata"]["name"], uid)
+
+    async def _record(self, event: RecordEvent) -> None:
+        pod = self._pod_of(event.uid)
+        body = None if pod is None else self._recorder.body(event, pod, self._wall())
+        if body is not None:
+            await self._reports.event(body)

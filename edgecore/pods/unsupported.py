@@ -1,0 +1,88 @@
+"""What a pod asks for and this agent does not act on, so that it can be said instead of being dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from protocol.objects.keys import Body
+
+PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+
+_NOTHING: Final[tuple[Any, ...]] = (None, False, "", [], {})
+"""Values that ask for nothing, where a table does not name others."""
+
+_UNCONFINED: Final = (*_NOTHING, {"type": "Unconfined"})
+
+_POD: Final[Mapping[str, tuple[Any, ...]]] = {
+    "hostAliases": _NOTHING,
+    "dnsPolicy": (None, "ClusterFirst", "ClusterFirstWithHostNet", "Default"),
+    "dnsConfig": _NOTHING,
+    "ephemeralContainers": _NOTHING,
+    "readinessGates": _NOTHING,
+    "resourceClaims": _NOTHING,
+    "resources": _NOTHING,
+    "serviceAccountName": (None, "", "default"),
+    "securityContext.sysctls": _NOTHING,
+    "securityContext.seLinuxOptions": _NOTHING,
+    "securityContext.seccompProfile": _UNCONFINED,
+    "securityContext.appArmorProfile": _NOTHING,
+}
+_CONTAINER: Final[Mapping[str, tuple[Any, ...]]] = {
+    **dict.fromkeys(PROBES, _NOTHING),
+    "lifecycle.postStart": (None,),
+    "lifecycle.preStop": (None,),
+    "lifecycle.stopSignal": _NOTHING,
+    "resources.limits": _NOTHING,
+    "resources.claims": _NOTHING,
+    "securityContext.allowPrivilegeEscalation": (None, True),
+    "securityContext.appArmorProfile": _NOTHING,
+    "securityContext.capabilities": _NOTHING,
+    "securityContext.privileged": _NOTHING,
+    "securityContext.readOnlyRootFilesystem": _NOTHING,
+    "securityContext.seLinuxOptions": _NOTHING,
+    "securityContext.seccompProfile": _UNCONFINED,
+    "stdin": _NOTHING,
+    "tty": _NOTHING,
+    "terminationMessagePath": (None, "", "/dev/termination-log"),
+    "terminationMessagePolicy": (None, "", "File"),
+    "volumeDevices": _NOTHING,
+}
+_VOLUME: Final[Mapping[str, tuple[Any, ...]]] = {"emptyDir.medium": _NOTHING, "emptyDir.sizeLimit": _NOTHING}
+_LONGEST: Final = 900
+
+
+def unsupported(pod: Body) -> str:
+    """Return one line that names the fields this agent does not act on; empty where there are none.
+
+    What keeps a container from starting (an unknown volume source, say) is not among them: the start says so itself.
+    """
+    spec = pod["spec"]
+    found = [
+        *_stated(spec, _POD, "spec"),
+        *_in_each(spec, "initContainers", _CONTAINER),
+        *_in_each(spec, "containers", _CONTAINER),
+        *_in_each(spec, "volumes", _VOLUME),
+    ]
+    if not found:
+        return ""
+    names = ", ".join(found)
+    names = names if len(names) <= _LONGEST else f"{names[:_LONGEST]}…"
+    probed = any(field.endswith(PROBES) for field in found)
+    return f"this agent does not act on {names}{'; containers count as ready while they run' if probed else ''}"
+
+
+def _in_each(spec: Body, part: str, table: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:
+    for one in spec.get(part) or ():
+        yield from _stated(one, table, f"{part}[{one['name']}]")
+
+
+def _stated(body: Body, table: Mapping[str, tuple[Any, ...]], where: str) -> Iterator[str]:
+    return (f"{where}.{path}" for path, harmless in table.items() if _at(body, path) not in harmless)
+
+
+def _at(body: Body, path: str) -> Any:
+    value: Any = body
+    for name in path.split("."):
+        value = (value or {}).get(name)
+    return value
