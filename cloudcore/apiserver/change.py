@@ -84,6 +84,8 @@ async def _attempt(
     body = view.write(present, wanted)
     if view.status_only:
         decode(registry.schemas, target.kind, body, context)
+        if target.kind.custom is not None:
+            target.kind.custom.default_status(body)
         check_status(target.kind, body, old)
     else:
         await _admit(registry, target, body, old, context)

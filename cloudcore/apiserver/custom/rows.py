@@ -92,7 +92,10 @@ def _subresources(kind: str, group: str, version: Mapping[str, Any]) -> tuple[Su
 
 
 def _deprecation(definition: Body, version: Mapping[str, Any]) -> str:
+    spec = definition["spec"]
+    group, kind = spec["group"], spec["names"]["kind"]
     if not version.get("deprecated"):
-        return ""
-    group, kind = definition["spec"]["group"], definition["spec"]["names"]["kind"]
+        webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook" and not version.get("storage")
+        told = f"{group}/{version['name']} {kind} is converted by name alone: conversion webhooks are not called yet"
+        return told if webhook else ""
     return version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated"

@@ -67,6 +67,11 @@ class CustomVersion:
         """Fill absent fields."""
         pruning.apply_defaults(self._defaults, body)
 
+    def default_status(self, body: Body) -> None:
+        """Fill the absent fields of the status."""
+        status = ((self._defaults or {}).get("properties") or {}).get("status")
+        pruning.apply_defaults(None if status is None else {"properties": {"status": status}}, body)
+
     def check(self, body: Body) -> list[Cause]:
         """Return what is wrong with a new object."""
         errors = self._errors(body)

@@ -67,6 +67,9 @@ class Custom(Protocol):
     def scale(self) -> Mapping[str, str] | None:
         """The paths of the ``scale`` subresource, if there is one."""
 
+    def default_status(self, body: Body) -> None:
+        """Fill the absent fields of the status."""
+
     def prune(self, body: Body) -> list[str]:
         """Drop what the schema does not know, metadata aside, and return the paths of that."""
 

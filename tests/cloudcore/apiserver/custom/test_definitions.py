@@ -90,6 +90,20 @@ async def test_the_status_is_validated_and_written_apart(client: LocalClient) ->
         await client.patch(CRONTABS, "default", "mine", {"status": {"b": "x"}}, subresource="status")
 
 
+async def test_a_status_has_defaults_too(client: LocalClient) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {"type": "object", "default": {"late": True}, "x-kubernetes-preserve-unknown-fields": True},
+            "status": {"type": "object", "properties": {"b": {"type": "integer", "default": 7}}},
+        },
+    }
+    await client.create(DEFINITIONS, a_definition(a_version(schema=schema, subresources={"status": {}})))
+    await client.create(CRONTABS, a_crontab(spec={"a": 1}))
+    changed = await client.patch(CRONTABS, "default", "mine", {"status": {}}, subresource="status")
+    assert (changed["status"], changed["spec"]) == ({"b": 7}, {"a": 1})
+
+
 async def test_without_the_subresource_a_status_is_a_field_like_others(client: LocalClient) -> None:
     await client.create(DEFINITIONS, a_definition(a_version(schema=STATUS)))
     await client.create(CRONTABS, {**a_crontab(), "status": {"b": 1}})

@@ -59,3 +59,11 @@ def test_a_deprecated_version_warns() -> None:
     assert made(a_definition(plain))[0].deprecation == "stable.example.com/v1 CronTab is deprecated"
     assert made(a_definition(told))[0].deprecation == "use another"
     assert made(a_definition())[0].deprecation == ""
+
+
+def test_versions_that_ask_for_a_webhook_warn_that_none_is_called() -> None:
+    body = a_definition(a_version("v2"), a_version("v1", storage=False))
+    body["spec"]["conversion"] = {"strategy": "Webhook"}
+    kept, converted = made(body)
+    assert kept.deprecation == ""
+    assert "conversion webhooks are not called yet" in converted.deprecation
