@@ -1,18 +1,15 @@
 """The meta store: the one authority at the edge. Desired state comes down into it, observed state goes up from it.
 
-Concurrency contract: everything runs on one event loop; only the engine may have a thread. ``_applying`` is held
-from deciding on a batch until its commit has settled, so that a batch is judged against what is on disk and an
-older epoch can neither apply nor overtake; ``_saving`` is held while reports are written, so that the reports of
-many pods gather into one commit. The two may be in one group of the engine. Memory changes only after a commit,
-except for reports: those are kept, and sent, also while the disk takes no writes (``run`` tries again).
+Concurrency contract: everything runs on one event loop; only the engine may have a thread. The writer's ``applying``
+is held from deciding on a batch until its commit has settled, so that a batch is judged against what is on disk and
+an older epoch can neither apply nor overtake. Memory changes only after a commit, except for reports: those are
+kept, and sent, also while the disk takes no writes (``run`` tries again).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
 
 import msgpack
 import structlog
@@ -21,7 +18,6 @@ from edgecore.meta.base import Applied, Held, StorageUnavailable, Subscriber
 from edgecore.meta.batch import LEDGER_LIMIT, Batch
 from edgecore.meta.engine import (
     Change,
-    DropEvent,
     DropReport,
     Engine,
     EventRow,
@@ -32,16 +28,14 @@ from edgecore.meta.engine import (
 )
 from edgecore.meta.slice import Slice
 from edgecore.meta.upstream import POD_FINISHED, Owed, Upstream
+from edgecore.meta.writer import Writer
 from protocol.digest import Digest
-from protocol.errors import AiokubeedgeError, LocalProtocolError, UsageError
+from protocol.errors import AiokubeedgeError
 from protocol.messages import LATER, InventoryEntry, Item, Outcome, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
 from protocol.objects.resources import EVENTS, NODE_STATUS, POD_STATUS, PODS
 
 log = structlog.get_logger("edgecore.meta")
-
-SAVE_AGAIN_S: Final = 5.0
-"""How long what is only in memory (an acknowledgement, a report the disk refused) waits for the next write."""
 
 
 class StaleEpoch(AiokubeedgeError):
@@ -57,23 +51,17 @@ class MetaStore:
     """
 
     def __init__(self, engine: Engine, node: NodeName) -> None:
-        self._engine = engine
         self._node = node
-        self._applying = asyncio.Lock()
-        self._saving = asyncio.Lock()
+        self._writer = Writer(engine, self._reloaded)
         self._subscribers: list[Subscriber] = []
         self._on_owed: Callable[[Sequence[Owed]], None] | None = None
-        self._unsaved: dict[str, Change] = {}
         self._put_off: set[ObjectKey] = set()
-        self._stale = False
-        self._refusing = False
-        self._wake = asyncio.Event()
         snapshot = engine.load()
         self._take(snapshot)
         # Each life issues generations from a block of its own, so that none is ever issued twice.
         life = int(snapshot.facts.get("life", "0")) + 1
         self._upstream = Upstream(snapshot.reports, snapshot.events, life << 32)
-        self._unsaved["life"] = FactRow("life", str(life))
+        self._writer.keep([FactRow("life", str(life))])
 
     def _take(self, snapshot: Snapshot) -> None:
         facts = snapshot.facts
@@ -154,7 +142,7 @@ class MetaStore:
             StaleEpoch: A session with this epoch or a newer one has been here.
             StorageUnavailable: The disk does not take it; the session must not go on.
         """
-        async with self._applying:
+        async with self._writer.applying:
             if epoch <= self._epoch:
                 raise StaleEpoch(f"epoch {epoch} is not newer than {self._epoch}")
             self._epoch_seen = epoch  # known even where the disk does not take it
@@ -166,7 +154,7 @@ class MetaStore:
                 changes += self._upstream.owe_everything()
             if equal:
                 changes.append(FactRow("complete", "yes"))
-            await self._commit(changes)
+            await self._writer.commit(changes)
             self._epoch, self._incarnation, self._line = epoch, incarnation, line
             if new_line:
                 self._digest = Digest(incarnation, self.inventory())
@@ -184,17 +172,17 @@ class MetaStore:
         Raises:
             StaleEpoch: A newer session has taken over; nothing was applied.
         """
-        async with self._applying:
+        async with self._writer.applying:
             if epoch != self._epoch:
                 raise StaleEpoch(f"epoch {epoch} may not apply, {self._epoch} is the newest")
             batch = Batch(self._slice, self._settled, line=self._line, may_complete=not self._put_off)
             verdicts = [batch.judge(item) for item in items]
             stale = list(self._stale_reports(batch))
             # Also where this commit fails, and instead of what may wait there to be written about the same report.
-            self._unsaved.update((_row_id(drop), drop) for drop in stale)
+            self._writer.keep(stale)
             try:
                 if changes := [*batch.changes(), *stale]:
-                    await self._commit(changes)
+                    await self._writer.commit(changes)
             except StorageUnavailable as error:
                 log.warning("items put off", cause=str(error), items=len(items))
                 self._put_off.update(item.key for item in items)
@@ -267,8 +255,8 @@ class MetaStore:
             await self._save_and_tell([row])
 
     async def _save_and_tell(self, changes: Sequence[Change]) -> None:
-        self._unsaved.update((_row_id(change), change) for change in changes)
-        await self._save()
+        self._writer.keep(changes)
+        await self._writer.save()
         owed = [change for change in changes if isinstance(change, ReportRow | EventRow)]
         still = [row for row in owed if self._upstream.get(row.key) is row]
         if self._on_owed is not None and still:
@@ -304,70 +292,31 @@ class MetaStore:
         pod_left = key.resource == POD_STATUS and self._slice.row(key._replace(resource=PODS)) is None
         change = self._upstream.settled(key, generation, gone=refused or pod_left)
         if change is not None:
-            self._unsaved[_row_id(change)] = change
-            self._wake.set()
+            self._writer.keep([change])
+            self._writer.wake()
 
     # Keeping up with the disk
 
     async def run(self) -> None:
         """Write what waits in memory, for as long as the store is open. Owned by the agent's task group."""
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(SAVE_AGAIN_S)
-            self._wake.clear()
-            await self._save()
+        await self._writer.run()
 
     async def close(self) -> None:
         """Write what waits in memory and close the engine. Idempotent."""
-        await self._save()
-        await self._engine.close()
+        await self._writer.close()
 
-    async def _save(self) -> None:
-        async with self._saving:
-            if not self._unsaved:
-                return
-            waiting, self._unsaved = self._unsaved, {}
-            try:
-                if self._stale:
-                    async with self._applying:
-                        await self._reload()
-                await self._engine.commit(list(waiting.values()))
-            except StorageUnavailable as error:
-                self._unsaved = {**waiting, **self._unsaved}
-                self._note_failure(error)
-                self._wake.set()
-            else:
-                self._note_success()
-
-    async def _commit(self, changes: Sequence[Change]) -> None:
-        """Commit for a caller that holds ``_applying``."""
-        try:
-            await self._reload()
-            await self._engine.commit(changes)
-        except StorageUnavailable as error:
-            self._note_failure(error)
-            raise
-        self._note_success()
-
-    async def _reload(self) -> None:
-        """After a failed flush, find out what lies on disk. The caller holds ``_applying``."""
-        if not self._stale:
-            return
-        try:
-            snapshot = self._engine.load()
-        except UsageError as error:
-            raise StorageUnavailable(str(error), uncertain=True) from error
+    def _reloaded(self, snapshot: Snapshot) -> Sequence[Change]:
+        """Take over what lies on disk after a failed flush; fill a database that had to be made anew."""
         if snapshot.rebuilt:
-            await self._engine.commit(self._everything())
-        else:
-            before, seen = self._slice, self.epoch
-            self._take(snapshot)
-            self._epoch_seen = max(seen, self._epoch)
-            self._tell_difference(before)
-        self._stale = False
+            return self._everything()
+        before, seen = self._slice, self.epoch
+        self._take(snapshot)
+        self._epoch_seen = max(seen, self._epoch)
+        self._tell_difference(before)
+        return ()
 
     def _everything(self) -> Sequence[Change]:
-        """Return all that memory holds, to fill a database that had to be made anew."""
+        """Return all that memory holds."""
         facts = {
             "epoch": str(self._epoch),
             "incarnation": self._incarnation,
@@ -389,29 +338,8 @@ class MetaStore:
             for subscriber in self._subscribers:
                 subscriber.applied(applied)
 
-    def _note_failure(self, error: StorageUnavailable) -> None:
-        self._stale = self._stale or error.uncertain
-        if not self._refusing:
-            self._refusing = True
-            log.error("meta store takes no writes", cause=str(error))
-
-    def _note_success(self) -> None:
-        if self._refusing:
-            self._refusing = False
-            log.info("meta store takes writes again")
-
 
 def decode_status(body: bytes) -> Body:
     """Return the status in a report's body."""
     status: Body = msgpack.unpackb(body, strict_map_key=False).get("status") or {}
     return status
-
-
-def _row_id(change: Change) -> str:
-    """Name the row of a report or an event (their keys do not overlap), or a fact."""
-    match change:
-        case FactRow(name):
-            return name
-        case ReportRow(key) | EventRow(key) | DropReport(key) | DropEvent(key):
-            return str(key)
-    raise LocalProtocolError(f"{change!r} is written by apply, not saved by itself")
