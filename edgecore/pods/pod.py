@@ -6,7 +6,6 @@ and asks for the difference, once. So an event that comes late, twice or in anot
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,6 +24,7 @@ from edgecore.pods.events import (
     SignalContainer,
     StartContainer,
 )
+from edgecore.pods.preparation import Preparation
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
@@ -35,17 +35,6 @@ SIGKILL: Final = 9
 DEFAULT_GRACE_S: Final = 30.0
 KILL_AGAIN_S: Final = 10.0
 """A kill that shows no effect is repeated: the request may have been lost with a supervisor."""
-VOLUME_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
-
-
-class Volumes(enum.Enum):
-    """How far the pod's volumes are."""
-
-    WANTED = "not asked for yet"
-    ASKED = "being prepared"
-    READY = "on disk"
-    FAILED = "not to be had now"
-    RELEASED = "taken off the disk"
 
 
 class PodMachine:
@@ -69,10 +58,7 @@ class PodMachine:
         # A report that was due when the agent died may be lost: each pod is reported once after each start.
         self._reported = False
         self._out: list[Instruction] = []
-        self._volumes = Volumes.WANTED
-        self._volumes_stale = False
-        self._volume_failures = 0
-        self._volumes_at = 0.0
+        self._volumes = Preparation()
         self._stop_began: float | None = None
         self._finished = False
         self._clearing = False
@@ -109,27 +95,19 @@ class PodMachine:
 
     def references_changed(self) -> None:
         """Note that something the pod names has come, changed or gone."""
-        self._volumes_stale = True
-        self._volumes_at = 0.0
-        self._volume_failures = 0
+        self._volumes.references_changed()
         for container in self.containers:
             if container.waiting.reason == "CreateContainerConfigError":
                 container.not_before = 0.0
 
     def volumes_ready(self) -> None:
         """Note that the volumes are on disk."""
-        if self._volumes is Volumes.ASKED:
-            self._volumes = Volumes.READY
-            self._volume_failures = 0
+        self._volumes.succeeded()
 
     def volumes_failed(self, reason: str, message: str, now: Now) -> None:
         """Note that the volumes cannot be had now."""
         self._record(True, reason, message)
-        if self._volumes is not Volumes.ASKED:
-            return  # They were being brought up to date; what runs goes on with what it has.
-        self._volumes = Volumes.FAILED
-        self._volumes_at = now.monotonic + VOLUME_RETRY_S[min(self._volume_failures, len(VOLUME_RETRY_S) - 1)]
-        self._volume_failures += 1
+        self._volumes.failed(now.monotonic)
 
     def started(self, state: ContainerState) -> None:
         """Note that an instance runs (or has ended already)."""
@@ -175,8 +153,9 @@ class PodMachine:
         if not self._wanted:
             self._stop_all(now.monotonic)
         elif not blocked:
-            self._prepare(now.monotonic)
-            if self._volumes is Volumes.READY:
+            if self._volumes.ask(now.monotonic):
+                self._out.append(PrepareVolumes(self.uid))
+            if self._volumes.ready:
                 self._run(now.monotonic)
         self._kill_overdue(now.monotonic)
         self._release()
@@ -189,10 +168,10 @@ class PodMachine:
         """Return the monotonic time at which :meth:`advance` has something to do, if nothing happens before."""
         times = [container.kill_at for container in self.containers if container.kill_at is not None]
         if self._wanted:
-            if self._volumes is Volumes.READY:
+            if self._volumes.ready:
                 times += [container.not_before for container in self._eligible() if _startable(container)]
             times += [self._deadline] if self._deadline is not None else []
-            times += [self._volumes_at] if self._volumes is Volumes.FAILED else []
+            times += [self._volumes.retry_at] if self._volumes.retry_at is not None else []
         return min(times, default=None)
 
     @property
@@ -223,15 +202,6 @@ class PodMachine:
         return Waiting("CrashLoopBackOff", message)
 
     # --- running --------------------------------------------------------------------------------------------------
-
-    def _prepare(self, now: float) -> None:
-        due = self._volumes is Volumes.WANTED or (self._volumes is Volumes.FAILED and now >= self._volumes_at)
-        if due or (self._volumes is Volumes.READY and self._volumes_stale):
-            # Volumes that are there already are brought up to date beside what runs.
-            if self._volumes is not Volumes.READY:
-                self._volumes = Volumes.ASKED
-            self._volumes_stale = False
-            self._out.append(PrepareVolumes(self.uid))
 
     def _run(self, now: float) -> None:
         for container in self._eligible():
@@ -321,8 +291,7 @@ class PodMachine:
                 self._verdict = statuses.Verdict(phase)
 
     def _release(self) -> None:
-        if self._verdict is not None and not self.active and self._volumes is not Volumes.RELEASED:
-            self._volumes = Volumes.RELEASED
+        if self._verdict is not None and not self.active and self._volumes.release():
             self._out.append(ReleaseVolumes(self.uid))
 
     def _report(self, now: Now) -> None:
@@ -352,7 +321,7 @@ class PodMachine:
             self.pod,
             self.containers,
             verdict,
-            volumes_ready=self._volumes is Volumes.READY or self.active,
+            volumes_ready=self._volumes.ready or self.active,
             host_ip=self._host_ip,
             before=self._status,
             at=timestamp(now.wall),
@@ -383,7 +352,7 @@ class PodMachine:
                 raise LocalProtocolError(f"{container.name} is {container.phase.name} with kill_at {container.kill_at}")
         if self._clearing and self.active:
             raise LocalProtocolError(f"pod {self.uid} is cleared while it runs")
-        if self._volumes is Volumes.RELEASED and self.active:
+        if self._volumes.released and self.active:
             raise LocalProtocolError(f"pod {self.uid} runs without its volumes")
 
 
