@@ -35,7 +35,7 @@ check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a mi
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary protocol cloudcore edgecore tests examples benchmarks
 	@$(BIN)/lint-imports --config pyproject.toml >.lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
-	@$(BIN)/pytest -n 2 -q -m "not e2e and not slow"
+	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 -q -m "not e2e and not slow" --hypothesis-profile=quick
 
 bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 	@$(BIN)/python -m benchmarks
