@@ -41,7 +41,7 @@ DataDir = Annotated[
 
 def _setting(name: str) -> Any:
     field = config.Settings.model_fields[name]
-    default = "" if field.is_required() or not field.default else f" [default: {field.default}]"
+    default = f" (default: {field.default})" if field.default and isinstance(field.default, str | int | float) else ""
     return typer.Option(help=f"{field.description}{default}", show_default=False)
 
 
@@ -49,7 +49,7 @@ def _setting(name: str) -> Any:
 def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer declares them
     data_dir: Annotated[Path | None, _setting("data_dir")] = None,
     config_file: Annotated[
-        Path | None, typer.Option("--config", help="YAML file with settings. [default: cloudcore.yaml in the folder]")
+        Path | None, typer.Option("--config", help="YAML file with settings. (default: cloudcore.yaml in the folder)")
     ] = None,
     listen: Annotated[str | None, _setting("listen")] = None,
     advertise: Annotated[str | None, _setting("advertise")] = None,
@@ -66,8 +66,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
 ) -> None:
     """Run the daemon: Kubernetes API server, controllers, scheduler and the hub for edges.
 
-    The first run makes the certificate authority and DATA_DIR/admin.kubeconfig. SIGTERM drains and stops, SIGHUP
-    reads the settings again.
+    The first run makes the certificate authority and DATA_DIR/admin.kubeconfig.
+    SIGTERM drains and stops, SIGHUP reads the settings again.
     """
     flags = {name: value for name, value in locals().items() if value is not None and name != "config_file"}
     settings = config.load(flags, config_file)

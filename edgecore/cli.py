@@ -44,7 +44,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Form of th
 
 def _setting(name: str, *names: str) -> Any:
     field = config.Settings.model_fields[name]
-    default = "" if field.is_required() or not field.default else f" [default: {field.default}]"
+    default = f" (default: {field.default})" if field.default and isinstance(field.default, str | int | float) else ""
     return typer.Option(*names, help=f"{field.description}{default}", show_default=False)
 
 
@@ -59,7 +59,8 @@ def join(
     ] = None,
     label: Annotated[list[str] | None, typer.Option(help="Label of the Node, k=v; may be given again.")] = None,
     runtime: Annotated[
-        list[str] | None, typer.Option(help="Runtime for pods; the first is for pods that name none. [process]")
+        list[str] | None,
+        typer.Option(help="Runtime for pods, the first for those that name none. (default: process)"),
     ] = None,
 ) -> None:
     """Make this device a node of a cloud. Repeating it with the same token is safe."""
@@ -79,7 +80,7 @@ def join(
 def run(  # noqa: PLR0913, PLR0917
     data_dir: Annotated[Path | None, _setting("data_dir", "--data-dir", "-d")] = None,
     config_file: Annotated[
-        Path | None, typer.Option("--config", help="YAML file with settings. [default: edgecore.yaml in the folder]")
+        Path | None, typer.Option("--config", help="YAML file with settings. (default: edgecore.yaml in the folder)")
     ] = None,
     stop_pods: Annotated[bool | None, _setting("stop_pods")] = None,
     max_pods: Annotated[int | None, _setting("max_pods")] = None,
@@ -89,7 +90,10 @@ def run(  # noqa: PLR0913, PLR0917
     log_level: Annotated[str | None, _setting("log_level")] = None,
     log_format: Annotated[str | None, _setting("log_format")] = None,
 ) -> None:
-    """Run the agent. SIGTERM ends it and leaves the pods running, unless --stop-pods; SIGHUP reads log settings."""
+    """Run the agent.
+
+    SIGTERM ends it and leaves the pods running, unless --stop-pods; SIGHUP reads the log settings again.
+    """
     flags = {name: value for name, value in locals().items() if value is not None and name != "config_file"}
     settings = config.load(flags, config_file)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}

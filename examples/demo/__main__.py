@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import shutil
 import socket
 import sys
@@ -15,14 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import yaml
 from rich.console import Console
 from rich.table import Table
 
 from cloudcore.errors import AlreadyExists
 from cloudcore.rest import RestClient
-from examples.demo.processes import Cloud, Edge, Gate, StepFailed, command, until
+from examples.demo.processes import Cloud, Edge, Gate, StepFailed, command, processes_in, until
 from protocol.errors import AiokubeedgeError
 from protocol.objects.conditions import is_true
 from protocol.objects.keys import Body
@@ -217,22 +215,13 @@ def _free_port() -> int:
 
 
 async def _left_behind(folder: Path) -> list[str]:
-    """Return the command lines of processes that name ``folder`` and do not end within a few seconds."""
+    """Return the processes of the demo in ``folder`` that do not end within a few seconds."""
     for _ in range(50):
-        found = _processes_of(folder)
+        found = processes_in(folder)
         if not found:
             break
         await asyncio.sleep(0.1)
-    return found
-
-
-def _processes_of(folder: Path) -> list[str]:
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if process.pid != os.getpid() and str(folder) in f"{line} {process.info['cwd'] or ''}":
-            found.append(f"{process.pid}: {line}")
-    return found
+    return [str(process) for process in found]
 
 
 def _closing_table(shown: list[Shown]) -> Table:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 from cloudcore.errors import ApiError
 from cloudcore.rest import RestClient, ServerUnreachable
 from protocol.errors import AiokubeedgeError
@@ -52,6 +54,21 @@ async def until(
         if time.monotonic() > deadline:
             raise StepFailed(f"{what}: not within {within_s:.0f} s{last}")
         await asyncio.sleep(poll_s)
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that work in ``folder`` or name it in command line or environment; zombies have ended."""
+    return [process for process in psutil.process_iter() if _belongs_to(process, f"{folder}/")]
+
+
+def _belongs_to(process: psutil.Process, folder: str) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # The daemons have their settings in the environment.
+        return any(folder in f"{text}/" for text in (*process.cmdline(), process.cwd(), *process.environ().values()))
+    except psutil.Error:
+        return False  # It has ended meanwhile, or is somebody else's.
 
 
 async def command(name: str, *args: str, check: bool = True) -> str:

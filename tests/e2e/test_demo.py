@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clusters import processes_in
+from examples.demo.processes import processes_in
 
 pytestmark = pytest.mark.e2e
 

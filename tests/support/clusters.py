@@ -22,7 +22,7 @@ from edgecore.join import Request, join
 from edgecore.meta.engine import Snapshot
 from edgecore.meta.sqlite import read_only
 from edgecore.node.identity import DataFolder
-from examples.demo.processes import BIN, Cloud, Daemon, Edge, Gate, until
+from examples.demo.processes import BIN, Cloud, Daemon, Edge, Gate, processes_in, until
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName
 
@@ -47,21 +47,6 @@ async def run(name: str, *args: str) -> Outcome:
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
     return Outcome(process.returncode, out.decode(), err.decode())
-
-
-def processes_in(folder: Path) -> list[psutil.Process]:
-    """Return the processes that work in ``folder`` or name it in command line or environment; zombies have ended."""
-    return [process for process in psutil.process_iter() if _belongs_to(process, f"{folder}/")]
-
-
-def _belongs_to(process: psutil.Process, folder: str) -> bool:
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        # The daemons have their settings in the environment.
-        return any(folder in f"{text}/" for text in (*process.cmdline(), process.cwd(), *process.environ().values()))
-    except psutil.Error:
-        return False  # It has ended meanwhile, or is somebody else's.
 
 
 def pod_processes(edge: Edge) -> dict[str, list[int]]:
