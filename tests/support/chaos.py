@@ -101,6 +101,7 @@ class Restless:
             config=f"{CONFIG_MAPS}-{rng.randrange(NAMES)}" if rng.random() < 0.5 else "",
             secret=f"{SECRETS}-{rng.randrange(NAMES)}" if rng.random() < 0.4 else "",
             node=rng.choice(self._nodes) if rng.random() < 0.3 else "",
+            helper=rng.random() < 0.3,
         )
 
 
@@ -237,9 +238,10 @@ class Disorder:
         edge.disk.full = False
 
     async def _kill_container(self, edge: EdgeSite) -> None:
-        running = edge.host.running()
-        if running:
-            edge.host.die(self._rng.choice(running))
+        for _ in range(self._rng.choice((1, 2))):
+            if running := edge.host.running():
+                edge.host.die(self._rng.choice(running))
+            await self._while(0.0, 1.0)
 
     async def _skew_clock(self, edge: EdgeSite) -> None:
         edge.clock.skew_s = self._rng.uniform(-3600.0, 3600.0)

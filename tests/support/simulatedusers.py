@@ -225,13 +225,14 @@ def _fill(resource: str, body: Body, number: int) -> None:
         body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "WRITE", "value": str(number)}]
 
 
-def pod_spec(*, config: str = "", secret: str = "", node: str = "") -> Body:
+def pod_spec(*, config: str = "", secret: str = "", node: str = "", helper: bool = False) -> Body:
     """Return a pod's spec.
 
     Args:
         config: A ConfigMap that it needs for its environment.
         secret: A Secret that it needs for a volume.
         node: The only node it may be on.
+        helper: Whether it has a second container.
     """
     container: Body = {"name": "main", "image": "sim:1", "command": ["run"]}
     spec: Body = {"containers": [container], "terminationGracePeriodSeconds": 5}
@@ -240,6 +241,8 @@ def pod_spec(*, config: str = "", secret: str = "", node: str = "") -> Body:
     if secret:
         container["volumeMounts"] = [{"name": "s", "mountPath": "/s"}]
         spec["volumes"] = [{"name": "s", "secret": {"secretName": secret}}]
+    if helper:
+        spec["containers"].append({"name": "helper", "image": "sim:1", "command": ["run"]})
     if node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
     return spec
