@@ -69,8 +69,12 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 
 
 @given(st.binary(max_size=64))
-def test_no_bytes_break_the_reader(body: bytes) -> None:
+def test_bytes_are_read_into_a_load_or_refused_without_a_trace(body: bytes) -> None:
+    decoder = HeartbeatDecoder()
+    before = decoder.load
     try:
-        HeartbeatDecoder().decode(body)
+        load = decoder.decode(body)
     except HeartbeatError:
-        pass
+        load = before
+    assert decoder.load == load
+    assert HeartbeatDecoder().decode(HeartbeatEncoder().encode(load)) == load

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import cast
 
@@ -88,11 +89,12 @@ def test_a_body_must_be_an_object(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_break_the_yaml_decoder(data: bytes) -> None:
+def test_what_the_yaml_decoder_takes_is_json(data: bytes) -> None:
     try:
-        decode_yaml(data)
+        decoded = decode_yaml(data)
     except BadRequest:
-        pass
+        return
+    assert decode_json(json.dumps(decoded, allow_nan=False).encode()) == decoded
 
 
 def body_stream() -> StreamReader:

@@ -40,8 +40,9 @@ def test_what_is_not_below_a_group_version(path: str) -> None:
 
 
 @given(st.text())
-def test_no_path_breaks_the_parser(path: str) -> None:
-    parse_path("/api/" + path)
+def test_any_path_names_a_resource_or_nothing(path: str) -> None:
+    found = parse_path("/api/" + path)
+    assert found is None or (found.group == "" and found.version and (found.resource or not found.name))
 
 
 def test_the_group_resource_is_the_stores_name() -> None:

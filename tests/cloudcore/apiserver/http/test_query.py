@@ -17,8 +17,11 @@ def test_a_target_is_split_and_decoded() -> None:
 
 
 @given(st.text())
-def test_no_target_breaks_the_parser(text: str) -> None:
-    split_target("/" + text)
+def test_any_target_is_a_path_and_single_values(text: str) -> None:
+    path, query = split_target("/" + text)
+    assert path.startswith("/")
+    assert all(isinstance(part, str) for pair in query.values.items() for part in pair)
+    assert "?" in text or query.values == {}
 
 
 @pytest.mark.parametrize(
