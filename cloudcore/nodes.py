@@ -82,7 +82,7 @@ def status_table(recorded: dict[str, object]) -> bool:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("state", f"running, pid {pid}" if alive else "not running")
     for name, value in recorded.items():
-        if name != "pid":
+        if name != "pid" and (alive or name != "ready"):
             table.add_row(name, _plain(value))
     _console().print(table)
     return alive

@@ -78,6 +78,7 @@ def status_of(state: LocalState) -> dict[str, Any]:
             "reason": link.get("reason", ""),
             "code": link.get("code", 0),
             "since": link.get("since"),
+            "retryInSeconds": link.get("retryInSeconds", 0.0) if running else 0.0,
         },
         "inStepOnce": stored.facts.get("complete") == "yes",
         "epoch": int(stored.facts.get("epoch", "0")),

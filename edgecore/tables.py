@@ -13,19 +13,34 @@ from edgecore.local import age
 def status_table(shown: dict[str, Any], now: float) -> None:
     """Print the node's status."""
     agent, link = shown["agent"], shown["link"]
-    since = f" for {age(now - link['since'])}" if agent["running"] and link["since"] else ""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("node", shown["node"])
     table.add_row("agent", f"running, pid {agent['pid']}" if agent["running"] else "not running (pods go on)")
-    table.add_row("link", f"{link['phase']}{since}{' to ' + link['address'] if link['address'] else ''}")
+    table.add_row("link", _link(link, now))
     if link["reason"]:
         table.add_row("", link["reason"])
     table.add_row("cloud", shown["server"])
     table.add_row("in step", "yes, at least once" if shown["inStepOnce"] else "not yet")
     table.add_row("pods", str(shown["pods"]))
     table.add_row("objects", str(shown["objects"]))
-    table.add_row("owed", f"{shown['owed']} reports wait for the cloud" if shown["owed"] else "nothing")
+    table.add_row("owed", _owed(shown["owed"]))
     Console().print(table)
+
+
+def _link(link: dict[str, Any], now: float) -> str:
+    phase, since = str(link["phase"]), link["since"]
+    if link["address"]:
+        phase = f"{phase} to {link['address']}"
+    if since is None or phase == "stopped":
+        return phase
+    if link["retryInSeconds"]:
+        # What is recorded is the last attempt: how long ago that was says nothing of how long the link is down.
+        return f"{phase}, next try in {age(since + link['retryInSeconds'] - now)}"
+    return f"{phase} for {age(now - since)}"
+
+
+def _owed(reports: int) -> str:
+    return f"{reports} report{'s wait' if reports > 1 else ' waits'} for the cloud" if reports else "nothing"
 
 
 def pods_table(rows: list[dict[str, Any]]) -> None:

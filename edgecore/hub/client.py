@@ -18,7 +18,7 @@ import structlog
 from edgecore.hub.session import Ending, Introduction, Session
 from edgecore.meta.store import MetaStore
 from protocol.backoff import RECONNECT, Backoff, RetryPolicy
-from protocol.errors import AiokubeedgeError, RemoteProtocolError
+from protocol.errors import AiokubeedgeError, ConnectionClosed, RemoteProtocolError
 from protocol.frames import CloseCode
 from protocol.heartbeat import Load
 from protocol.messages import Welcome
@@ -145,6 +145,8 @@ class HubClient:
                 connection = await self._dial()
         except RemoteProtocolError as error:
             return Ending(error.code, error.reason, 0.0, opened=False)
+        except ConnectionClosed as error:
+            return Ending(CloseCode.ABNORMAL, error.reason, 0.0, opened=False)
         except (AiokubeedgeError, OSError) as error:  # TimeoutError and ssl's errors are OSErrors
             return Ending(CloseCode.ABNORMAL, str(error) or type(error).__name__, 0.0, opened=False)
         finally:
@@ -187,13 +189,17 @@ class HubClient:
         if ending.code in REFUSALS:
             advice = REFUSALS[CloseCode(ending.code)]
             delay_s = self._refused.next_delay_s(at_least_s=max(REFUSED_AT_LEAST_S, ending.retry_after_s)) or 0.0
-            log.error("refused by the cloud, pods keep running", cause=ending.reason, advice=advice, code=ending.code)
+            log.error(
+                "refused by the cloud, pods keep running", cause=ending.reason, advice=advice, code=int(ending.code)
+            )
             self._set_state(LinkState(Phase.REFUSED, f"{ending.reason}: {advice}", "", ending.code, delay_s))
             return delay_s
         if self._was_stable():
             self._backoff.reset()
         delay_s = self._backoff.next_delay_s(at_least_s=ending.retry_after_s) or 0.0
-        log.warning("offline, pods keep running", cause=ending.reason, code=ending.code, retry_in_s=round(delay_s, 2))
+        log.warning(
+            "offline, pods keep running", cause=ending.reason, code=int(ending.code), retry_in_s=round(delay_s, 2)
+        )
         self._set_state(LinkState(Phase.OFFLINE, ending.reason, "", ending.code, delay_s))
         return delay_s
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from edgecore import cli
+from edgecore import cli, local
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
 from edgecore.node.identity import DataFolder, Identity, save_identity
 from edgecore.settings import RESOLVED, receive
+from protocol.filelock import FileLock
 from protocol.objects.keys import NodeName, Uid
 from tests.support.enrolments import PlayedEnrolment
 from tests.support.slices import put
@@ -151,6 +152,35 @@ def test_status_is_read_from_the_folder_alone(edgecore: Run, joined: DataFolder)
     assert shown["agent"] == {"running": False, "pid": None}
     assert shown["link"]["phase"] == "stopped"
     assert (shown["inStepOnce"], shown["pods"], shown["owed"], shown["epoch"]) == (True, 2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "line"),
+    [
+        ({"phase": "connected", "address": "10.0.0.1:10000", "since": 880.0}, "connected to 10.0.0.1:10000 for 2m"),
+        ({"phase": "offline", "since": 990.0, "retryInSeconds": 25.0}, "offline, next try in 15s"),
+        ({"phase": "offline", "since": 990.0, "retryInSeconds": 2.0}, "offline, next try in 0s"),
+        ({"phase": "connecting", "since": 997.0}, "connecting for 3s"),
+        ({}, "unknown"),
+    ],
+)
+def test_the_links_line_while_the_agent_runs(
+    edgecore: Run, joined: DataFolder, monkeypatch: pytest.MonkeyPatch, recorded: dict[str, Any], line: str
+) -> None:
+    monkeypatch.setattr(local, "wall_clock", lambda: 1000.0)
+    joined.link.write_text(json.dumps(recorded))
+    with FileLock(joined.lock):
+        out = edgecore("status", "-d", str(joined.root))[1]
+    fields = dict(row.split(maxsplit=1) for row in out.splitlines() if not row.startswith(" "))
+    assert fields["link"].strip() == line
+    assert fields["agent"].strip() == f"running, pid {os.getpid()}"
+    assert fields["owed"].strip() == "1 report waits for the cloud"
+
+
+def test_the_help_of_run_names_the_defaults(edgecore: Run) -> None:
+    out = edgecore("run", "--help")[1]
+    assert "(default: 110)" in " ".join(out.replace("│", " ").split())
+    assert "Undefined" not in out
 
 
 def test_status_tells_why_the_cloud_refused(edgecore: Run, joined: DataFolder) -> None:
