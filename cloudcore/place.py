@@ -95,6 +95,8 @@ class Place:
             "started": timestamp(self.started_at),
             "ports": self.ports,
             "names": self.names,
+            "api": self.api_url,
+            "join": f"https://{_bracketed(self.names[0])}:{self.ports['enrol_port']}",
             "kubeconfig": str(self.kubeconfig),
         }
         write_run_file(self.data_dir, record)

@@ -55,6 +55,18 @@ async def test_the_first_run_leaves_an_authority_and_a_kubeconfig_for_its_owner_
         assert (await api.get("runtimeclasses.node.k8s.io", "", "process"))["handler"] == "process"
 
 
+async def test_status_says_where_devices_join(cloud: Cloud) -> None:
+    await cloud.start()
+    status, out, _ = await cloudcore("status", f"--data-dir={cloud.data_dir}")
+    assert status == 0
+    assert f"running, pid {cloud.daemon.pid}" in out
+    assert f"https://127.0.0.1:{cloud.ports['enrol_port']}" in out
+    await cloud.daemon.stop()
+    status, out, _ = await cloudcore("status", f"--data-dir={cloud.data_dir}")
+    assert status == 1
+    assert "not running" in out
+
+
 async def test_what_was_stored_and_where_it_listened_outlives_sigkill(cloud: Cloud) -> None:
     await cloud.start()
     async with cloud.client() as api:
