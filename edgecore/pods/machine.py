@@ -4,8 +4,8 @@ Theory of operation. Pods are known by uid. A pod enters when the store holds it
 still runs something of it (``Booted``); it leaves when its object is gone and nothing is left of it (``PodCleared``).
 Of several pods with one name, which a force-deletion or a quick re-creation makes, only the one that came first may
 run; the next waits until it has left. What a runtime runs and the store does not know is stopped and removed, but
-only once the store is known to be complete. The decisions about one pod are in :mod:`edgecore.pods.pod`, those about
-one container in :mod:`edgecore.pods.containers`, with the table of transitions.
+only once the store is known to be complete, or holds another pod of its name. The decisions about one pod are in
+:mod:`edgecore.pods.pod`, those about one container in :mod:`edgecore.pods.containers`, with the table of transitions.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class PodsMachine:
             case PodApplied(pod):
                 return self._apply(pod, now)
             case SliceCompleted():
-                return self._disown(now)
+                return self._disown(self._unowned(), now)
             case PodCleared(uid):
                 return self._drop(uid, now)
         known = self._pods.get(_uid_of(event))
@@ -139,7 +139,7 @@ class PodsMachine:
         self._unclaimed = dict(found)
         wanted = {pod["metadata"]["uid"] for pod in event.pods}
         # What is not wanted any more comes first, so that it stands before its successors.
-        out = self._disown(now, keep=wanted) if event.complete else []
+        out = self._disown([uid for uid in self._unowned() if uid not in wanted], now) if event.complete else []
         for pod in event.pods:
             out += self._apply(pod, now)
         return out
@@ -151,15 +151,22 @@ class PodsMachine:
             known.apply(pod, now)
             return self._advance(known, now)
         remembered = self._remembered.pop(uid, None)
+        # A name is one pod's: who had it before is not wanted any more, and stands before this one.
+        namesakes = [other for other, note in self._remembered.items() if (note.namespace, note.name) == _name(pod)]
+        out = self._disown(namesakes, now)
         machine = PodMachine(pod, host_ip=self._host_ip, before=remembered.status if remembered else {}, now=now)
         machine.adopt(self._unclaimed.pop(uid, []), now)
         self._pods[uid] = machine
-        return self._advance(machine, now)
+        return out + self._advance(machine, now)
 
-    def _disown(self, now: Now, keep: Iterable[Uid] = ()) -> list[Instruction]:
+    def _unowned(self) -> list[Uid]:
+        """Return the pods that a runtime or a note knows of, and the store so far does not."""
+        return list({**self._unclaimed, **self._remembered})
+
+    def _disown(self, uids: Iterable[Uid], now: Now) -> list[Instruction]:
         """Take what runs without being wanted for removed pods."""
         out: list[Instruction] = []
-        for uid in [uid for uid in {**self._unclaimed, **self._remembered} if uid not in keep]:
+        for uid in uids:
             states = self._unclaimed.pop(uid, [])
             orphan = _orphan(uid, states, self._remembered.pop(uid, None))
             machine = PodMachine(orphan, host_ip=self._host_ip, before={}, now=now)

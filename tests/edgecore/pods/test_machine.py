@@ -499,6 +499,15 @@ class TestAgentRestarts:
             ("u2", 15)
         ]
 
+    def test_in_a_store_that_is_not_complete_a_successor_still_waits_for_whom_it_succeeds(self, bench: Bench) -> None:
+        bench.boot(a_pod(), a_pod("other", "u3"))
+        bench.reboot_agent(complete=False)
+        bench.tell(PodApplied(a_pod(uid="u2")))
+        assert {one.container.pod for one in bench.log if isinstance(one, SignalContainer)} == {"u1"}
+        assert "u2" not in {state.id.pod for state in bench.states.values()}
+        bench.exit(code=143, uid="u1")
+        assert {state.id.pod for state in bench.states.values() if state.exit is None} == {"u2", "u3"}
+
     def test_an_exit_before_a_pod_is_claimed_is_not_lost(self, bench: Bench) -> None:
         bench.boot(a_pod(restartPolicy="Never"))
         bench.reboot_agent(complete=False)
