@@ -196,9 +196,8 @@ class MetaStore:
     def _stale_reports(self, batch: Batch) -> Iterator[DropReport]:
         """Drop the reports about pods that this batch replaces or removes."""
         for key, row in batch.overlay.items():
-            before = self._slice.row(key)
-            if before is not None and key.resource == PODS and (row is None or row.uid != before.uid):
-                yield from self._upstream.forget_pod(key, before.uid)
+            if key.resource == PODS:
+                yield from self._upstream.forget_pods(key, but=None if row is None else row.uid)
 
     def _show(self, batch: Batch) -> None:
         """Take a committed batch into memory and tell the subscribers."""
@@ -250,9 +249,16 @@ class MetaStore:
         await self._save_and_tell(changes)
 
     async def _report(self, key: ObjectKey, uid: Uid, body: Body | None) -> None:
+        if key.resource in (POD_STATUS, POD_FINISHED) and self._is_anothers(key, uid):
+            return  # a pod that has left is still being cleared away: its report would push out its successor's
         row = self._upstream.report(key, uid, msgpack.packb(body) if body is not None else b"")
         if row is not None:
             await self._save_and_tell([row])
+
+    def _is_anothers(self, about: ObjectKey, uid: Uid) -> bool:
+        """Tell whether the pod's name is held by a pod of another uid."""
+        row = self._slice.row(about._replace(resource=PODS))
+        return row is not None and row.uid != uid
 
     async def _save_and_tell(self, changes: Sequence[Change]) -> None:
         self._writer.keep(changes)

@@ -99,13 +99,18 @@ class Upstream:
         self._reports[key] = replace(report, owed=False)
         return self._reports[key]
 
-    def forget_pod(self, key: ObjectKey, uid: Uid) -> list[DropReport]:
-        """Drop the reports about a pod that has left the cloud: nobody is there to take them."""
+    def forget_pods(self, key: ObjectKey, *, but: Uid | None) -> list[DropReport]:
+        """Drop the reports about pods that have left the cloud: nobody is there to take them.
+
+        Args:
+            key: The name they had.
+            but: The uid of the pod that has it now.
+        """
         changes: list[DropReport] = []
         for resource in (POD_STATUS, POD_FINISHED):
             about = key._replace(resource=resource)
             known = self._reports.get(about)
-            if known is not None and known.uid == uid:
+            if known is not None and known.uid != but:
                 del self._reports[about]
                 changes.append(DropReport(about))
         return changes

@@ -319,6 +319,28 @@ class MetaStoreContract:
         assert store.owed() == []
         assert (await lab.restart(store)).owed() == []
 
+    async def test_a_late_report_about_a_pod_does_not_push_out_its_successors(self, lab: MetaLab) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.apply([put("web", 6, uid="uid-2")], 1)
+        await store.pod_status("default", "web", Uid("uid-2"), {"phase": "Running"})
+        await store.pod_status("default", "web", Uid("uid-web"), {"phase": "Failed"})
+        await store.pod_finished("default", "web", Uid("uid-web"))
+        (owed,) = store.owed()
+        assert owed.key == WEB_STATUS
+        assert b"Running" in owed.body
+
+    async def test_a_report_that_came_after_its_pod_had_left_goes_with_the_next_of_the_name(self, lab: MetaLab) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.apply([delete("web")], 1)
+        await store.pod_status("default", "web", Uid("uid-web"), {"phase": "Failed"})
+        await store.apply([put("web", 6, uid="uid-2")], 1)
+        assert store.owed() == []
+        assert (await lab.restart(store)).owed() == []
+
     async def test_an_acknowledgement_brings_no_report_back_whose_pod_has_left(self, lab: MetaLab) -> None:
         store = lab.store()
         await session(store)
