@@ -8,7 +8,7 @@ typed?". Only where the answer is no is the object walked to say what is wrong (
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ _FORMS: Final[dict[str, Schema]] = {
 
 
 class Schemas:
-    """Definitions and compiled validators. Definitions are read once per process, validators made on demand."""
+    """Definitions and compiled validators: the former are read, the latter made on demand, once per process."""
 
     def __init__(self) -> None:
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -98,6 +98,7 @@ def _tighten(node: Any) -> Any:
     return kept
 
 
+@cache
 def _compile(name: str) -> jsonschema_rs.Draft202012Validator:
     reached = _reach(name)
     outside_status = _reach(name, skip="status")
