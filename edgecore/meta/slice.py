@@ -27,7 +27,7 @@ def decode(body: bytes) -> Body:
     """
     try:
         decoded = msgpack.unpackb(body, strict_map_key=False)
-    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise UndecodableBody(f"body is not msgpack: {error}") from error
     if not isinstance(decoded, dict) or not isinstance(decoded.get("metadata"), dict):
         raise UndecodableBody("body is not an object with metadata")

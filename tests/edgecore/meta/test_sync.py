@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgecore.meta.engine import ObjectRow
@@ -61,6 +61,7 @@ def test_a_body_that_is_not_the_object_named_is_rejected(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
+@example(b"\x81\x80\x01")  # a map whose key is a map
 def test_no_body_raises(body: bytes) -> None:
     assert isinstance(on_put(None, row(5, body=body)), Reject | Hold)
 
