@@ -78,7 +78,7 @@ async def delete(
     options = options or DeleteOptions()
     for _ in range(_ATTEMPTS):
         record = await stored(registry, target)
-        _check_preconditions(target, record, options)
+        check_preconditions(target, record, options)
         body = record.decode()
         await registry.admission.validate(Admission(Operation.DELETE, target, body, body, context, registry.store))
         held = _hold(registry, target, body, options)
@@ -114,7 +114,12 @@ async def delete_collection(
     return deletions
 
 
-def _check_preconditions(target: Target, record: Record, options: DeleteOptions) -> None:
+def check_preconditions(target: Target, record: Record, options: DeleteOptions) -> None:
+    """Refuse to delete another object, or another state of it, than the client means.
+
+    Raises:
+        Conflict: A precondition does not hold.
+    """
     if options.uid and options.uid != record.uid:
         why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {record.uid}"
     elif options.revision and options.revision != record.revision:

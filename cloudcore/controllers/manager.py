@@ -15,6 +15,7 @@ from cloudcore.client import Client
 from cloudcore.clock import Clock
 from cloudcore.controllers.definitions import DefinitionController
 from cloudcore.controllers.deployment import DeploymentController
+from cloudcore.controllers.disruption import DisruptionController
 from cloudcore.controllers.eventttl import TTL_S, EventExpiryController
 from cloudcore.controllers.garbage import GarbageCollector
 from cloudcore.controllers.namespace import NamespaceController
@@ -85,6 +86,7 @@ class ControllerManager:
             OrphanedPodController(context),
             TerminatedPodController(context, settings.terminated_pods),
             EventExpiryController(context, settings.event_ttl_s),
+            DisruptionController(context),
         ]
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}
         garbage.follow = self.controllers[garbage.name].follow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -18,7 +19,11 @@ from cloudcore.errors import NotFound
 async def handle_action(call: Call) -> web.StreamResponse:
     """Carry out a subresource that is created: ``binding``, ``eviction``."""
     body = await read_object(call.request)
-    await create_subresource(call.registry, call.target, body, call.context)
+    context = call.context
+    options = body.get("deleteOptions")
+    if isinstance(options, dict) and options.get("dryRun") == ["All"]:
+        context = replace(context, dry_run=True)  # an Eviction says so in its delete options
+    await create_subresource(call.registry, call.target, body, context)
     status = {**success({}), "code": 201}
     return respond_object(call.request, status, status=201, warnings=call.context.warnings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudcore.apiserver.defaults.policies import default_limit_range
-from cloudcore.apiserver.kinds.kind import Kind, no_controller, status_of
+from cloudcore.apiserver.kinds.kind import Kind, status_of
 from cloudcore.apiserver.validation.limits import (
     check_disruption_budget,
     check_limit_range,
@@ -45,7 +45,6 @@ ROWS: Final = (
         subresources=(status_of("PodDisruptionBudget", "policy"),),
         status=True,
         generation=True,
-        inert=no_controller("PodDisruptionBudgets"),
         validate=check_disruption_budget,
     ),
 )
