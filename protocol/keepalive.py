@@ -18,12 +18,13 @@ class Keepalive:
         now: The time the connection was opened.
     """
 
-    __slots__ = ("_asked_at", "_heard_at", "_id", "_waiting", "dead_s", "interval_s", "rtt_s")
+    __slots__ = ("_asked_at", "_heard_at", "_id", "_waiting", "dead_s", "interval_s", "rtt_s", "sample_s")
 
     def __init__(self, interval_s: float, dead_s: float, now: float) -> None:
         self.interval_s = interval_s
         self.dead_s = dead_s
         self.rtt_s: float | None = None
+        self.sample_s = 0.0
         self._heard_at = now
         self._asked_at = now
         self._id = 0
@@ -45,7 +46,7 @@ class Keepalive:
         if not self._waiting or ping != self._id:
             return False
         self._waiting = False
-        sample = max(0.0, now - self._asked_at)
+        sample = self.sample_s = max(0.0, now - self._asked_at)
         self.rtt_s = sample if self.rtt_s is None else self.rtt_s + (sample - self.rtt_s) / 8  # RFC 6298, alpha 1/8
         return True
 

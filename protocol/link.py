@@ -42,11 +42,12 @@ from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, decode_frame
 from protocol.framing import FrameWriter
 from protocol.gathering import InventoryGatherer
 from protocol.keepalive import Keepalive
+from protocol.measures import LinkMeasures, Probe
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Verdict, Welcome
 from protocol.outbox import ITEM_OVERHEAD_BYTES, Outbox
 from protocol.payloads import Buffer, Fault, Grant, Offer
 from protocol.receiving import Receiver
-from protocol.sending import Sender
+from protocol.sending import Flight, Sender
 from protocol.settings import MAX_WINDOW_ITEMS, LinkSettings
 from protocol.states import ADMISSIBLE, Side, State
 
@@ -69,6 +70,7 @@ class Link:
         outbox: What is owed to the peer. It is attached to this link: another link that still holds it ends as
             superseded.
         now: The time the connection was opened.
+        measures: Where to count; shared by any number of links. None: for this link alone.
     """
 
     __slots__ = (
@@ -86,6 +88,7 @@ class Link:
         "_receiver",
         "_sender",
         "bytes_received",
+        "measures",
         "outbox",
         "settings",
         "side",
@@ -93,7 +96,14 @@ class Link:
     )
 
     def __init__(
-        self, side: Side, settings: LinkSettings, rng: Random, outbox: Outbox | None = None, *, now: float = 0.0
+        self,
+        side: Side,
+        settings: LinkSettings,
+        rng: Random,
+        outbox: Outbox | None = None,
+        *,
+        now: float = 0.0,
+        measures: LinkMeasures | None = None,
     ) -> None:
         if settings.window.items > MAX_WINDOW_ITEMS:
             raise LocalProtocolError(f"window of {settings.window.items} items, limit {MAX_WINDOW_ITEMS}")
@@ -102,8 +112,9 @@ class Link:
         self.state = State.NEW
         self.outbox = outbox if outbox is not None else Outbox()
         self.bytes_received = 0
+        self.measures = measures or LinkMeasures()
         self._generation = self.outbox.attach()
-        self._sender = Sender(self.outbox, settings, rng)
+        self._sender = Sender(self.outbox, settings, rng, self.measures)
         self._receiver = Receiver(settings.window)
         self._keepalive = Keepalive(settings.keepalive_s, settings.dead_s, now)
         self._handshake_until = now + settings.handshake_s
@@ -147,6 +158,30 @@ class Link:
     def in_flight(self) -> int:
         """How many items are sent and not settled."""
         return self._sender.in_flight_items
+
+    @property
+    def flights(self) -> Sequence[Flight]:
+        """The frames that are sent and not settled, oldest first; to be read only."""
+        return self._sender.flights
+
+    @property
+    def window_closed(self) -> bool:
+        """Whether the peer's window takes nothing more for now."""
+        return self._sender.window_closed
+
+    @property
+    def draining(self) -> bool:
+        """Whether this side has asked the peer to go, and so sends no further batch."""
+        return self._sender.draining
+
+    @property
+    def probe(self) -> Probe | None:
+        """Follows chosen items; None while nobody does."""
+        return self._sender.probe
+
+    @probe.setter
+    def probe(self, probe: Probe | None) -> None:
+        self._sender.probe = probe
 
     @property
     def unsettled(self) -> int:
@@ -249,7 +284,7 @@ class Link:
             LocalProtocolError: The batch is not waiting, or the verdicts are not one per item.
         """
         if self.state is State.OPEN:
-            self._receiver.settle(batch, verdicts)
+            self._receiver.settle(batch, verdicts, now)
 
     def grant(self, window: Grant, now: float) -> None:
         """Change what the peer may have unsettled; ``Grant(0, 0)`` stops it without dropping anything.
@@ -363,7 +398,7 @@ class Link:
             self._receiver.nack_due = False
             self._frames.emit(FrameType.NACK, payloads.encode_number(self._receiver.received))
         if self._receiver.ack_due:
-            self._frames.emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack()))
+            self._frames.emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack(now)))
         if not self._sender.idle:
             for kind, payload in self._sender.payloads(now):
                 self._frames.emit(kind, payload)
@@ -435,7 +470,8 @@ class Link:
         self._pong = int(payloads.decode_number(payload))
 
     def _on_pong(self, payload: Buffer, now: float) -> None:
-        self._keepalive.pong(int(payloads.decode_number(payload)), now)
+        if self._keepalive.pong(int(payloads.decode_number(payload)), now):
+            self.measures.round_trips.observe(self._keepalive.sample_s)
 
     def _on_volatile(self, payload: Buffer, now: float) -> None:
         ping, body = payloads.decode_volatile(payload)
@@ -444,11 +480,13 @@ class Link:
         self._events.append(VolatileReceived(body))
 
     def _on_batch(self, payload: Buffer, now: float) -> None:
-        sequence, confirmed, items = payloads.decode_batch(payload)
+        sequence, confirmed, items, timed = payloads.decode_batch(payload)
         if self._receiver.accept(sequence, confirmed):
             self._receiver.begin(
                 sequence, len(items), sum([len(item[4]) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
             )
+            if timed:
+                self._receiver.time(sequence, now)
             self._events.append(Received(sequence, self._epoch, items))
 
     def _on_inventory(self, payload: Buffer, now: float) -> None:
@@ -456,7 +494,7 @@ class Link:
         if not self._receiver.accept(sequence, confirmed):
             return
         self._receiver.begin(sequence, 0, 0)
-        self._receiver.settle(sequence, None)
+        self._receiver.settle(sequence, None, now)
         gathered = self._inventory.add(entries, len(payload), last=last)
         if gathered is not None:
             self._events.append(InventoryReceived(gathered))

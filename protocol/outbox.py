@@ -210,6 +210,22 @@ class Outbox:
         """Return how many entries are queued in ``lane`` (not those in flight or deferred)."""
         return self._depths[lane]
 
+    def entries(self) -> Iterator[Entry]:
+        """Yield what is owed, key by key, longest owed first; to be read only."""
+        return iter(self._entries.values())
+
+    def due(self) -> dict[OutboxKey, float]:
+        """Return when each deferred entry is queued again."""
+        return {entry.key: until for until, _, entry in self._deferred}
+
+    def oldest_queued(self, lane: Lane) -> float | None:
+        """Return since when the entry at the head of ``lane`` has been owed; None where none is queued."""
+        if self._depths[lane]:
+            for entry in self._lanes[lane] or ():
+                if entry.lane == lane:
+                    return entry.since
+        return None
+
     def oldest_since(self) -> float | None:
         """Return since when the longest unsettled key has been owed something; None when nothing is owed."""
         for entry in self._entries.values():

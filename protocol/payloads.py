@@ -89,12 +89,15 @@ class Ack(NamedTuple):
         received: Every sequenced frame up to this number has arrived, settled or not.
         exceptions: Verdicts other than applied: (sequence number, index in the batch, verdict).
         window: A new grant, or None where it has not changed.
+        times: Of frames whose sender asked for it: (sequence number, microseconds since it arrived, microseconds since
+            it was settled), both as of this ack.
     """
 
     settled: int
     received: int
     exceptions: tuple[tuple[int, int, Verdict], ...] = ()
     window: Grant | None = None
+    times: tuple[tuple[int, int, int], ...] = ()
 
 
 class Fault(NamedTuple):
@@ -203,23 +206,23 @@ def _offer_of(fields: Sequence[int]) -> Offer:
     return Offer(Grant(items, weight), frozenset(codec for codec in Codec if codecs >> codec & 1))
 
 
-def encode_batch(sequence: int, confirmed: int, items: Sequence[Item]) -> bytes:
+def encode_batch(sequence: int, confirmed: int, items: Sequence[Item], *, timed: bool = False) -> bytes:
     """Encode a batch.
 
     Args:
         sequence: Its number.
         confirmed: The sender has processed acks up to this number; the receiver may forget their exceptions.
         items: At least one item.
+        timed: Whether the receiver is asked when the batch arrived and was settled.
     """
     ops, keys, uids, versions, bodies, ids = zip(*items, strict=True)
     resources, namespaces, names = zip(*keys, strict=True)
-    return _pack(
-        (sequence, confirmed, bytes(ops), resources, namespaces, names, uids, versions, bodies, ids if any(ids) else ())
-    )
+    columns = (bytes(ops), resources, namespaces, names, uids, versions, bodies, ids if any(ids) else ())
+    return _pack((sequence, confirmed, *columns, 1) if timed else (sequence, confirmed, *columns))
 
 
-def decode_batch(data: Buffer) -> tuple[int, int, list[Item]]:
-    """Decode a batch into its number, what it confirms, and its items.
+def decode_batch(data: Buffer) -> tuple[int, int, list[Item], bool]:
+    """Decode a batch into its number, what it confirms, its items, and whether its times are asked for.
 
     Raises:
         FrameError: It is malformed.
@@ -242,7 +245,7 @@ def decode_batch(data: Buffer) -> tuple[int, int, list[Item]]:
     items = list(map(_new_item, columns))
     if Op.COMMAND in ops and not all(item.id for item in items if item.op is Op.COMMAND):
         raise malformed("batch: a command without an id")
-    return sequence, confirmed, items
+    return sequence, confirmed, items, len(fields) > 10 and fields[10] == 1
 
 
 def _check_columns(what: str, count: int, wanted: type, *columns: Any) -> None:
@@ -291,6 +294,8 @@ def encode_ack(ack: Ack) -> bytes:
     if ack.received != ack.settled or ack.exceptions or ack.window:
         exceptions = [(seq, index, int(v.outcome), v.code, v.reason) for seq, index, v in ack.exceptions]
         fields = (ack.settled, ack.received, exceptions, *(ack.window or ()))
+        if ack.window and ack.times:  # they stand behind the window
+            fields += (ack.times,)
     return _pack(fields)
 
 
@@ -301,13 +306,24 @@ def decode_ack(data: Buffer) -> Ack:
         FrameError: It is malformed.
     """
     fields = _unpack(data, 1)
-    _check("ack", fields, int, int, tuple, int, int)
+    _check("ack", fields, int, int, tuple, int, int, tuple)
     if len(fields) == 1:
         return Ack(fields[0], fields[0])
     if len(fields) in (2, 4) or fields[1] < fields[0]:
         raise malformed("ack: fields are missing or received is below settled")
     exceptions = tuple(_exceptions(fields[2]))
-    return Ack(fields[0], fields[1], exceptions, Grant(fields[3], fields[4]) if len(fields) >= 5 else None)
+    if len(fields) < 5:
+        return Ack(fields[0], fields[1], exceptions)
+    times = tuple(_times(fields[5])) if len(fields) > 5 else ()
+    return Ack(fields[0], fields[1], exceptions, Grant(fields[3], fields[4]), times)
+
+
+def _times(rows: Iterable[Any]) -> Iterable[tuple[int, int, int]]:
+    for row in rows:
+        if type(row) is not tuple or len(row) != 3:
+            raise malformed("ack: a time is not three values")
+        _check("ack", row, int, int, int)
+        yield row
 
 
 def _exceptions(rows: Iterable[Any]) -> Iterable[tuple[int, int, Verdict]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.frames import CloseCode
@@ -28,6 +29,7 @@ class Receiver:
         "_open",
         "_reported_gap",
         "_settled",
+        "_timed",
         "_window_changed",
         "ack_due",
         "nack_due",
@@ -51,6 +53,7 @@ class Receiver:
         self._confirmed = 0
         self._open: dict[int, tuple[int, int]] = {}
         self._exceptions: dict[int, list[tuple[int, Verdict]]] = {}
+        self._timed: dict[int, list[float]] | None = None
 
     def accept(self, sequence: int, confirmed: int) -> bool:
         """Judge the number of an arriving frame: true if it is the next one.
@@ -85,7 +88,12 @@ class Receiver:
         if self.unsettled_items > self._granted.items or before > self._granted.weight:
             raise RemoteProtocolError(CloseCode.WINDOW_EXCEEDED, "more was sent than the window allows")
 
-    def settle(self, sequence: int, verdicts: Sequence[Verdict] | None) -> None:
+    def time(self, sequence: int, now: float) -> None:
+        """Remember when a frame arrived, to tell its sender with the ack."""
+        self._timed = self._timed or {}
+        self._timed[sequence] = [now]
+
+    def settle(self, sequence: int, verdicts: Sequence[Verdict] | None, now: float) -> None:
         """Settle a frame; ``verdicts`` of None means that all items were applied.
 
         Raises:
@@ -101,6 +109,8 @@ class Receiver:
             unusual = [pair for pair in enumerate(verdicts) if pair[1].outcome is not Outcome.APPLIED]
             if unusual:
                 self._exceptions[sequence] = unusual
+        if self._timed is not None and sequence in self._timed:
+            self._timed[sequence].append(now)
         del self._open[sequence]
         self.unsettled_items -= items
         self.unsettled_weight -= weight
@@ -116,14 +126,24 @@ class Receiver:
             self._granted = Grant(max(window.items, self._granted.items), max(window.weight, self._granted.weight))
             self._window_changed = self.ack_due = True
 
-    def take_ack(self) -> Ack:
+    def take_ack(self, now: float) -> Ack:
         """Return the ack to send now."""
         self.ack_due = False
+        times = self._take_times(now) if self._timed is not None else ()
         exceptions = tuple(
             (sequence, index, verdict)
             for sequence, pairs in self._exceptions.items()
             if sequence <= self._settled
             for index, verdict in pairs
         )
-        # Once changed, the window stands in every ack: any of them may be lost.
-        return Ack(self._settled, self.received, exceptions, self.window if self._window_changed else None)
+        # Once changed, the window stands in every ack: any of them may be lost. It also leads up to the times.
+        window = self.window if self._window_changed or times else None
+        return Ack(self._settled, self.received, exceptions, window, times)
+
+    def _take_times(self, now: float) -> tuple[tuple[int, int, int], ...]:
+        """Return the times of the frames that are settled, once: a lost ack leaves them unknown."""
+        timed = self._timed or {}
+        told = [sequence for sequence, at in timed.items() if sequence <= self._settled and len(at) == 2]
+        times = tuple((sequence, *(round((now - at) * 1e6) for at in timed.pop(sequence))) for sequence in told)
+        self._timed = timed or None
+        return cast("tuple[tuple[int, int, int], ...]", times)

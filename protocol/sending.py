@@ -16,6 +16,7 @@ from random import Random
 from protocol.errors import RemoteProtocolError
 from protocol.events import Settled
 from protocol.frames import CloseCode, FrameType
+from protocol.measures import LinkMeasures, Probe, Times
 from protocol.messages import APPLIED, InventoryEntry, Item, Lane, Outcome, Verdict
 from protocol.outbox import ITEM_OVERHEAD_BYTES, Entry, Outbox, weight_of
 from protocol.payloads import INVENTORY_CHUNK, MAX_BATCH_ITEMS, Ack, Grant, encode_batch, encode_inventory
@@ -42,6 +43,14 @@ class Flight:
     entries: Sequence[Entry]
     weight: int
     chunk: Chunk | None = None
+    sent_at: float = 0.0
+    sends: int = 1
+    probed: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its most urgent item; bulk where it has none."""
+        return self.entries[0].sent_lane if self.entries else Lane.BULK
 
     @property
     def count(self) -> int:
@@ -56,6 +65,10 @@ class Sender:
         outbox: What is to be sent.
         settings: The link's settings.
         rng: Source of jitter.
+        measures: Where to count.
+
+    Attributes:
+        probe: Follows chosen items; None while nobody does, which is all that sending then asks.
     """
 
     __slots__ = (
@@ -63,6 +76,7 @@ class Sender:
         "_flights",
         "_last_sequence",
         "_linger_until",
+        "_measures",
         "_more_at",
         "_outbox",
         "_received",
@@ -75,13 +89,16 @@ class Sender:
         "draining",
         "in_flight_items",
         "in_flight_weight",
+        "probe",
         "window",
     )
 
-    def __init__(self, outbox: Outbox, settings: LinkSettings, rng: Random) -> None:
+    def __init__(self, outbox: Outbox, settings: LinkSettings, rng: Random, measures: LinkMeasures) -> None:
         self._outbox = outbox
         self._settings = settings
         self._rng = rng
+        self._measures = measures
+        self.probe: Probe | None = None
         self._chunks: deque[Chunk] | None = None
         self._flights: deque[Flight] = deque()
         self._last_sequence = 0
@@ -105,6 +122,16 @@ class Sender:
         self._chunks = deque(chunks)
 
     @property
+    def flights(self) -> Sequence[Flight]:
+        """The frames that are not settled, oldest first; to be read only."""
+        return self._flights
+
+    @property
+    def window_closed(self) -> bool:
+        """Whether the peer's window takes nothing more for now."""
+        return not self._room()
+
+    @property
     def idle(self) -> bool:
         """Whether there is nothing to send, whatever the time: most calls of a driver find it so."""
         return not (
@@ -123,6 +150,9 @@ class Sender:
             budget -= flight.weight
             if self._retry_at is None:
                 self._arm_retry(now)
+            flight.sent_at = now
+            if self.probe is not None and flight.items:
+                self._show_sent(self.probe, flight, now)
             yield self._encode(flight)
             if budget <= 0:
                 self._more_at = now
@@ -151,6 +181,9 @@ class Sender:
             flight = self._flights.popleft()
             self.in_flight_items -= flight.count
             self.in_flight_weight -= flight.weight
+            self._measures.acks[flight.lane].observe(now - flight.sent_at)
+            if flight.probed:
+                self._show_settled(flight, ack, exceptions, now)
             if flight.sequence not in exceptions:
                 self._outbox.applied(flight.entries)
                 items.extend(flight.items)
@@ -240,6 +273,10 @@ class Sender:
         probe = first < 0
         for flight in self._flights:
             if flight.sequence > self._received and flight.sequence >= first:
+                flight.sends += 1
+                self._measures.resent[flight.lane] += 1
+                if flight.probed and self.probe is not None:
+                    self.probe.sent(flight.items, now, again=True)
                 yield self._encode(flight)
                 if probe:
                     return
@@ -248,9 +285,25 @@ class Sender:
 
     def _encode(self, flight: Flight) -> Payload:
         if flight.chunk is None:
-            return FrameType.BATCH, encode_batch(flight.sequence, self._settled, flight.items)
+            return FrameType.BATCH, encode_batch(flight.sequence, self._settled, flight.items, timed=flight.probed)
         chunk = flight.chunk
         return FrameType.INVENTORY, encode_inventory(flight.sequence, self._settled, chunk.entries, last=chunk.last)
+
+    def _show_sent(self, probe: Probe, flight: Flight, now: float) -> None:
+        flight.probed = probe.wants(flight.items)
+        if flight.probed:
+            probe.sent(flight.items, now, again=False)
+
+    def _show_settled(self, flight: Flight, ack: Ack, exceptions: Exceptions, now: float) -> None:
+        if self.probe is None:
+            return
+        verdicts = [APPLIED] * len(flight.items)
+        for index, verdict in exceptions.get(flight.sequence, ()):
+            if index < len(verdicts):  # beyond, the ack is about to be refused
+                verdicts[index] = verdict
+        told = [row for row in ack.times if row[0] == flight.sequence]
+        times = Times(told[0][1] / 1e6, told[0][2] / 1e6) if told else None
+        self.probe.settled(flight.items, verdicts, flight.sent_at, now, times)
 
     def _note_received(self, received: int, now: float) -> None:
         if received > self._received:
@@ -280,6 +333,7 @@ class Sender:
             answers[index] = verdict
         for entry, item, verdict in zip(flight.entries, flight.items, answers, strict=True):
             if verdict.outcome is Outcome.LATER:
+                self._measures.put_off[entry.sent_lane] += 1
                 self._outbox.defer(entry, now + self._settings.later.delay_s(entry.attempts, self._rng))
             else:
                 self._outbox.applied((entry,))

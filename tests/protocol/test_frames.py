@@ -46,7 +46,17 @@ EXAMPLES: dict[str, tuple[FrameType, int, bytes]] = {
     "volatile": (FrameType.VOLATILE, 42, payloads.encode_volatile(7, b"\x81\xa3cpu\x0a")),
     "batch": (FrameType.BATCH, 42, payloads.encode_batch(3, 1, [put("web", 9, body=b"\x80"), delete("old", 8)])),
     "batch with a command": (FrameType.BATCH, 42, payloads.encode_batch(4, 1, [command("id-1")])),
+    "batch with its times asked for": (
+        FrameType.BATCH,
+        42,
+        payloads.encode_batch(5, 1, [put("web", 9, body=b"\x80")], timed=True),
+    ),
     "ack": (FrameType.ACK, 42, payloads.encode_ack(Ack(300, 300))),
+    "ack with times": (
+        FrameType.ACK,
+        42,
+        payloads.encode_ack(Ack(3, 3, (), Grant(4096, 1048576), ((3, 1500, 250),))),
+    ),
     "ack with exceptions": (
         FrameType.ACK,
         42,
@@ -171,9 +181,11 @@ def test_payloads_round_trip() -> None:
         "ping": 7,
         "pong": 7,
         "volatile": (7, b"\x81\xa3cpu\x0a"),
-        "batch": (3, 1, [put("web", 9, body=b"\x80"), delete("old", 8)]),
-        "batch with a command": (4, 1, [command("id-1")]),
+        "batch": (3, 1, [put("web", 9, body=b"\x80"), delete("old", 8)], False),
+        "batch with a command": (4, 1, [command("id-1")], False),
+        "batch with its times asked for": (5, 1, [put("web", 9, body=b"\x80")], True),
         "ack": Ack(300, 300),
+        "ack with times": Ack(3, 3, (), Grant(4096, 1048576), ((3, 1500, 250),)),
         "ack with exceptions": Ack(3, 4, ((3, 0, Verdict.rejected("Invalid", "no")), (3, 1, LATER)), Grant(0, 0)),
         "nack": 2,
         "inventory": (1, 0, True, [ENTRY]),
@@ -193,9 +205,8 @@ def test_a_truncated_payload_is_malformed_at_every_byte(name: str) -> None:
 def test_elements_a_later_version_appends_are_ignored(name: str) -> None:
     kind, _, payload = EXAMPLES[name]
     fields = msgpack.unpackb(payload, use_list=False)
-    if name == "ack":  # its short form has no place for more
-        fields = (300, 300, (), 1, 2)
-        assert payloads.decode_ack(msgpack.packb((*fields, "more"))).window == Grant(1, 2)
+    if kind is FrameType.ACK:  # its short forms have no place for more
+        assert payloads.decode_ack(msgpack.packb((300, 300, (), 1, 2, (), "more"))).window == Grant(1, 2)
     else:
         assert DECODERS[kind](msgpack.packb((*fields, "more"))) == DECODERS[kind](payload)
 
