@@ -42,7 +42,7 @@ class Documents:
 
     def public(self, request: web.BaseRequest, path: str, query: Query) -> web.Response | None:
         """Answer what anyone may ask, without credentials; None for everything else."""
-        if path == "/version":
+        if path.rstrip("/") == "/version":  # generated clients ask for /version/
             return respond_object(request, version_info())
         name, _, check = path[1:].partition("/")
         return self._health(name, check, query) if name in _HEALTH else None

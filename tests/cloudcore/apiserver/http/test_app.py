@@ -50,7 +50,7 @@ async def test_without_a_certificate_only_health_and_version(anonymous: aiohttp.
     async with anonymous.get(CONFIGMAPS) as response:
         assert response.status == 401
         assert (await status_of(response))["reason"] == "Unauthorized"
-    for path in ("/healthz", "/livez", "/readyz", "/version"):
+    for path in ("/healthz", "/livez", "/readyz", "/version", "/version/"):
         async with anonymous.get(path) as response:
             assert response.status == 200
     for path in ("/api", "/apis", "/openapi/v3", "/"):
@@ -98,6 +98,8 @@ async def test_a_node_is_held_to_its_slice(
         ("GET", "/api/v1/namespaces/default/configmaps/a/parts", 404),
         ("GET", "/api/v1/namespaces/default/pods/p/log", 404),
         ("GET", "/openapi/v3/apis/none/v1", 404),
+        ("GET", "/api/v1/nodes/none/proxy/metrics", 404),
+        ("POST", "/api/v1/namespaces/default/pods/p/log", 405),
         ("POST", "/api", 405),
         ("POST", f"{CONFIGMAPS}/a", 405),
         ("PUT", CONFIGMAPS, 405),
@@ -117,6 +119,27 @@ async def test_a_node_is_held_to_its_slice(
 async def test_every_failure_is_a_status(admin: aiohttp.ClientSession, method: str, path: str, code: int) -> None:
     async with admin.request(method, path) as response:
         assert (await status_of(response))["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("GET", "log"),
+        ("GET", "exec"),
+        ("POST", "exec"),
+        ("POST", "attach"),
+        ("POST", "portforward"),
+        ("GET", "proxy"),
+        ("DELETE", "proxy/some/path"),
+    ],
+)
+async def test_what_needs_a_stream_to_the_node_is_not_implemented(
+    server: RunningServer, admin: aiohttp.ClientSession, method: str, part: str
+) -> None:
+    await server.client.create("pods", a_pod())
+    async with admin.request(method, f"/api/v1/namespaces/default/pods/web/{part}") as response:
+        answer = await status_of(response)
+    assert (answer["code"], answer["reason"]) == (501, "NotImplemented")
 
 
 @pytest.mark.parametrize(
