@@ -41,8 +41,8 @@ class FrameWriter:
         elif wanted is not Codec.NONE and Codec.ZSTD in codecs:
             self._codec = Codec.ZSTD
 
-    def emit(self, kind: FrameType, payload: bytes) -> None:
-        """Add a frame."""
+    def emit(self, kind: FrameType, payload: bytes) -> int:
+        """Add a frame and return its size, bytes."""
         settings = self._settings
         if self._codec is Codec.NONE or len(payload) <= settings.compress_above_bytes:
             frame = encode_frame(kind, self.epoch, payload)
@@ -54,6 +54,7 @@ class FrameWriter:
             if codec_of(frame) is Codec.NONE:  # bodies that are compressed or encrypted already come in series
                 self._incompressible = _SKIP_AFTER_INCOMPRESSIBLE
         self.pending.append(frame)
+        return len(frame)
 
     def take(self) -> list[bytes]:
         """Hand out what is pending."""

@@ -50,6 +50,7 @@ from protocol.receiving import Receiver
 from protocol.sending import Flight, Sender
 from protocol.settings import MAX_WINDOW_ITEMS, LinkSettings
 from protocol.states import ADMISSIBLE, Side, State
+from protocol.traffic import Direction, TrafficMeter
 
 __all__ = ["Link", "Side", "State"]
 
@@ -71,6 +72,8 @@ class Link:
             superseded.
         now: The time the connection was opened.
         measures: Where to count; shared by any number of links. None: for this link alone.
+        meter: Counts this node's bytes and knows its daily cap; it may outlive the link. None: for this link alone,
+            without a cap.
     """
 
     __slots__ = (
@@ -89,6 +92,7 @@ class Link:
         "_sender",
         "bytes_received",
         "measures",
+        "meter",
         "outbox",
         "settings",
         "side",
@@ -104,6 +108,7 @@ class Link:
         *,
         now: float = 0.0,
         measures: LinkMeasures | None = None,
+        meter: TrafficMeter | None = None,
     ) -> None:
         if settings.window.items > MAX_WINDOW_ITEMS:
             raise LocalProtocolError(f"window of {settings.window.items} items, limit {MAX_WINDOW_ITEMS}")
@@ -113,8 +118,9 @@ class Link:
         self.outbox = outbox if outbox is not None else Outbox()
         self.bytes_received = 0
         self.measures = measures or LinkMeasures()
+        self.meter = meter if meter is not None else TrafficMeter()
         self._generation = self.outbox.attach()
-        self._sender = Sender(self.outbox, settings, rng, self.measures)
+        self._sender = Sender(self.outbox, settings, rng, self.measures, self.meter)
         self._receiver = Receiver(settings.window)
         self._keepalive = Keepalive(settings.keepalive_s, settings.dead_s, now)
         self._handshake_until = now + settings.handshake_s
@@ -163,6 +169,11 @@ class Link:
     def flights(self) -> Sequence[Flight]:
         """The frames that are sent and not settled, oldest first; to be read only."""
         return self._sender.flights
+
+    @property
+    def held(self) -> str:
+        """Why the daily cap holds something that is owed, in a line for a person; empty where it does not."""
+        return self._sender.held
 
     @property
     def window_closed(self) -> bool:
@@ -226,7 +237,7 @@ class Link:
         self._hello = hello
         self.state = State.GREETED
         self._handshake_until = now + self.settings.handshake_s
-        self._frames.emit(FrameType.HELLO, payloads.encode_hello(hello, self._offer()))
+        self._emit(FrameType.HELLO, payloads.encode_hello(hello, self._offer()), now)
 
     def welcome(self, welcome: Welcome, now: float) -> None:
         """Cloud: accept the edge and open the session under ``welcome.epoch``.
@@ -242,7 +253,7 @@ class Link:
         if self._hello is None or welcome.epoch <= self._hello.epoch:
             raise LocalProtocolError(f"epoch {welcome.epoch} is not newer than the edge's")
         self._open_session(welcome, now)
-        self._frames.emit(FrameType.WELCOME, payloads.encode_welcome(welcome, self._offer()))
+        self._emit(FrameType.WELCOME, payloads.encode_welcome(welcome, self._offer()), now)
 
     def refuse(self, code: int, reason: str, now: float, *, retry_after_s: float = 0.0) -> None:
         """Cloud: turn the edge away; it comes back no sooner than after ``retry_after_s`` seconds."""
@@ -262,7 +273,7 @@ class Link:
     def send_volatile(self, body: bytes, now: float) -> None:
         """Send ``body`` once, unacknowledged; it also asks the peer for a sign of life. Dropped unless open."""
         if self.state is State.OPEN:
-            self._frames.emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body))
+            self._emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body), now)
 
     def send_inventory(self, entries: Sequence[InventoryEntry], now: float) -> None:
         """Edge: send what this node holds, as the welcome asked. Does nothing after the session has ended.
@@ -303,13 +314,13 @@ class Link:
         """
         if self.state is State.OPEN:
             self._sender.draining = True
-            self._frames.emit(FrameType.GOAWAY, payloads.encode_number(retry_after_s))
+            self._emit(FrameType.GOAWAY, payloads.encode_number(retry_after_s), now)
 
     def close(self, code: int, reason: str, now: float, *, retry_after_s: float = 0.0) -> None:
         """End the session and tell the peer why. Idempotent."""
         if self.state is State.CLOSED:
             return
-        self._frames.emit(FrameType.ERROR, payloads.encode_fault(Fault(code, reason, retry_after_s)))
+        self._emit(FrameType.ERROR, payloads.encode_fault(Fault(code, reason, retry_after_s)), now)
         self._finish(Closed(code, reason, retry_after_s))
 
     def connection_lost(self, code: int, reason: str) -> None:
@@ -333,14 +344,18 @@ class Link:
                 )
             self._check_epoch(frame.type, frame.epoch)
             self._keepalive.heard(now)
-            self._handlers[frame.type](self, frame.payload, now)
+            if frame.type is FrameType.BATCH:
+                self._on_batch(frame.payload, len(data), now)
+            else:
+                self.meter.note_frame(Direction.RECEIVED, frame.type, len(data), now)
+                self._handlers[frame.type](self, frame.payload, now)
         except RemoteProtocolError as exc:
             self.close(exc.code, exc.reason, now)
 
     def data_to_send(self, now: float) -> list[bytes]:
         """Return the frames to write now, in order: about ``burst_bytes``. Call it until it returns none."""
         if self._pong and self.state is State.OPEN:
-            self._frames.emit(FrameType.PONG, payloads.encode_number(self._pong))
+            self._emit(FrameType.PONG, payloads.encode_number(self._pong), now)
             self._pong = 0
         if self.state is State.OPEN:
             if self._generation != self.outbox.generation:
@@ -382,7 +397,7 @@ class Link:
                 self.close(exc.code, exc.reason, now)
                 return
             if self._keepalive.ping_due(now):
-                self._frames.emit(FrameType.PING, payloads.encode_number(self._keepalive.ping(now)))
+                self._emit(FrameType.PING, payloads.encode_number(self._keepalive.ping(now)), now)
 
     def check_invariants(self) -> None:
         """Assert what must always hold; called by tests."""
@@ -396,12 +411,21 @@ class Link:
     def _fill(self, now: float) -> None:
         if self._receiver.nack_due:
             self._receiver.nack_due = False
-            self._frames.emit(FrameType.NACK, payloads.encode_number(self._receiver.received))
+            self._emit(FrameType.NACK, payloads.encode_number(self._receiver.received), now)
         if self._receiver.ack_due:
-            self._frames.emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack(now)))
+            self._emit(FrameType.ACK, payloads.encode_ack(self._receiver.take_ack(now)), now)
         if not self._sender.idle:
-            for kind, payload in self._sender.payloads(now):
-                self._frames.emit(kind, payload)
+            for kind, payload, flight in self._sender.payloads(now):
+                size_bytes = self._frames.emit(kind, payload)
+                if flight.chunk is None:
+                    lanes = [entry.sent_lane for entry in flight.entries]
+                    self.meter.note_batch(Direction.SENT, flight.items, lanes, size_bytes, now)
+                else:
+                    self.meter.note_frame(Direction.SENT, kind, size_bytes, now)
+
+    def _emit(self, kind: FrameType, payload: bytes, now: float) -> None:
+        """Add a frame that carries no items."""
+        self.meter.note_frame(Direction.SENT, kind, self._frames.emit(kind, payload), now)
 
     def _offer(self) -> Offer:
         return Offer(self._receiver.window, available())
@@ -479,8 +503,9 @@ class Link:
             self._pong = ping
         self._events.append(VolatileReceived(body))
 
-    def _on_batch(self, payload: Buffer, now: float) -> None:
+    def _on_batch(self, payload: Buffer, size_bytes: int, now: float) -> None:
         sequence, confirmed, items, timed = payloads.decode_batch(payload)
+        self.meter.note_batch(Direction.RECEIVED, items, None, size_bytes, now)
         if self._receiver.accept(sequence, confirmed):
             self._receiver.begin(
                 sequence, len(items), sum([len(item[4]) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
@@ -515,7 +540,6 @@ class Link:
         FrameType.PING: _on_ping,
         FrameType.PONG: _on_pong,
         FrameType.VOLATILE: _on_volatile,
-        FrameType.BATCH: _on_batch,
         FrameType.ACK: _on_ack,
         FrameType.NACK: _on_nack,
         FrameType.INVENTORY: _on_inventory,

@@ -139,13 +139,18 @@ class Outbox:
         elif op != _COMMAND:
             self._merge(entry, item, lane, now)
 
-    def take(self, max_items: int, max_bytes: int) -> list[Entry]:
+    def take(self, max_items: int, max_bytes: int, lanes: int = len(Lane)) -> list[Entry]:
         """Move the most urgent entries in flight and return them; ``sent`` is the item to transmit.
 
         At least one is returned where any is queued, even if it alone weighs more than ``max_bytes``.
+
+        Args:
+            max_items: At most so many.
+            max_bytes: And of so much weight together, bytes.
+            lanes: Only from so many lanes, the most urgent first.
         """
         taken: list[Entry] = []
-        for lane, queue in enumerate(self._lanes):
+        for lane, queue in enumerate(self._lanes[:lanes]):
             if queue:
                 room = self._take_from(queue, lane, taken, max_items, max_bytes)
                 if not queue:

@@ -21,8 +21,8 @@ from protocol.messages import APPLIED, InventoryEntry, Item, Lane, Outcome, Verd
 from protocol.outbox import ITEM_OVERHEAD_BYTES, Entry, Outbox, weight_of
 from protocol.payloads import INVENTORY_CHUNK, MAX_BATCH_ITEMS, Ack, Grant, encode_batch, encode_inventory
 from protocol.settings import LinkSettings
+from protocol.traffic import ALL_LANES, TrafficMeter
 
-Payload = tuple[FrameType, bytes]
 Exceptions = dict[int, list[tuple[int, Verdict]]]
 
 
@@ -58,6 +58,9 @@ class Flight:
         return len(self.items) if self.chunk is None else len(self.chunk.entries)
 
 
+Payload = tuple[FrameType, bytes, Flight]
+
+
 class Sender:
     """The sending half of one session over an attached outbox.
 
@@ -66,8 +69,10 @@ class Sender:
         settings: The link's settings.
         rng: Source of jitter.
         measures: Where to count.
+        meter: Knows which lanes a daily cap holds.
 
     Attributes:
+        held: Why something queued may not go because of the cap, as of the last look; empty where nothing is held.
         probe: Follows chosen items; None while nobody does, which is all that sending then asks.
     """
 
@@ -77,6 +82,7 @@ class Sender:
         "_last_sequence",
         "_linger_until",
         "_measures",
+        "_meter",
         "_more_at",
         "_outbox",
         "_received",
@@ -87,17 +93,22 @@ class Sender:
         "_settings",
         "_settled",
         "draining",
+        "held",
         "in_flight_items",
         "in_flight_weight",
         "probe",
         "window",
     )
 
-    def __init__(self, outbox: Outbox, settings: LinkSettings, rng: Random, measures: LinkMeasures) -> None:
+    def __init__(
+        self, outbox: Outbox, settings: LinkSettings, rng: Random, measures: LinkMeasures, meter: TrafficMeter
+    ) -> None:
         self._outbox = outbox
         self._settings = settings
         self._rng = rng
         self._measures = measures
+        self._meter = meter
+        self.held = ""
         self.probe: Probe | None = None
         self._chunks: deque[Chunk] | None = None
         self._flights: deque[Flight] = deque()
@@ -201,7 +212,8 @@ class Sender:
     def next_timer(self) -> float | None:
         """Return when ``handle_timer`` wants to be called, or None."""
         linger_until = self._linger_until if self._room() else None  # a closed window opens with an ack, not in time
-        times = (self._more_at, linger_until, self._retry_at, self._outbox.next_wake())
+        midnight = self._meter.next_midnight() if self.held else None
+        times = (self._more_at, linger_until, self._retry_at, self._outbox.next_wake(), midnight)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -234,13 +246,15 @@ class Sender:
         if self._chunks:
             chunk = self._chunks.popleft()
             return self._flight([], [], ITEM_OVERHEAD_BYTES * len(chunk.entries), chunk)
-        if not self._may_take(now):
+        lanes = self._open_lanes(now)
+        if not lanes or not self._may_take(now):
             return None
         room = max(0, self.window.weight - self.in_flight_weight)
         queued_bytes = self._outbox.queued_bytes
         entries = self._outbox.take(
             min(self._settings.max_batch_items, MAX_BATCH_ITEMS, self.window.items - self.in_flight_items),
             min(self._settings.max_batch_bytes, room),
+            lanes,
         )
         self._linger_until = None
         items = [entry.sent for entry in entries if entry.sent is not None]
@@ -254,12 +268,22 @@ class Sender:
         """Return whether the window takes anything more. One item may overdraw its bytes, never its items."""
         return self.in_flight_items < self.window.items and self.in_flight_weight < self.window.weight
 
+    def _open_lanes(self, now: float) -> int:
+        """Return how many lanes, the most urgent first, may be sent from; 0 where all that is queued is held."""
+        lanes = self._meter.open_lanes(now)
+        if lanes == ALL_LANES:
+            self.held = ""
+            return lanes
+        free = sum(self._outbox.depth(lane) for lane in Lane if lane < lanes)
+        self.held = self._meter.held(now) if free < self._outbox.queued_items else ""
+        return lanes if free else 0
+
     def _may_take(self, now: float) -> bool:
         """Return whether a batch may go now; where it must linger, remember until when."""
         outbox = self._outbox
         if not outbox.queued_items or self.draining:
             return False
-        if not self._flights or outbox.queued_bytes >= self._settings.batch_bytes or outbox.depth(Lane.LEASE):
+        if not self._flights or outbox.queued_bytes >= self._settings.busy_bytes or outbox.depth(Lane.LEASE):
             return True
         if self._linger_until is None:
             self._linger_until = now + self._settings.linger_s
@@ -285,9 +309,11 @@ class Sender:
 
     def _encode(self, flight: Flight) -> Payload:
         if flight.chunk is None:
-            return FrameType.BATCH, encode_batch(flight.sequence, self._settled, flight.items, timed=flight.probed)
+            payload = encode_batch(flight.sequence, self._settled, flight.items, timed=flight.probed)
+            return FrameType.BATCH, payload, flight
         chunk = flight.chunk
-        return FrameType.INVENTORY, encode_inventory(flight.sequence, self._settled, chunk.entries, last=chunk.last)
+        payload = encode_inventory(flight.sequence, self._settled, chunk.entries, last=chunk.last)
+        return FrameType.INVENTORY, payload, flight
 
     def _show_sent(self, probe: Probe, flight: Flight, now: float) -> None:
         flight.probed = probe.wants(flight.items)

@@ -20,7 +20,8 @@ class LinkSettings:
 
     Attributes:
         linger_s: While a batch is in flight, how long the next waits to fill up, seconds.
-        batch_bytes: A batch of this weight goes without waiting.
+        batch_bytes: What a batch is filled to while others are in flight; one of this weight goes without waiting.
+        min_bytes: While a batch is in flight, one of this weight goes without waiting; 0: of ``batch_bytes``.
         max_batch_bytes: No batch weighs more, a single larger item aside.
         max_batch_items: No batch holds more items; at most ``MAX_BATCH_ITEMS``.
         codec: Compression of what this side sends, if the peer reads it.
@@ -40,6 +41,7 @@ class LinkSettings:
 
     linger_s: float = 0.020
     batch_bytes: int = 32 * 1024
+    min_bytes: int = 0
     max_batch_bytes: int = 128 * 1024
     max_batch_items: int = 512
     codec: Codec = Codec.ZSTD
@@ -54,3 +56,8 @@ class LinkSettings:
     later: RetryPolicy = LATER
     max_inventory: int = 200_000
     max_inventory_bytes: int = 32 * 1024 * 1024
+
+    @property
+    def busy_bytes(self) -> int:
+        """From which weight on a batch goes without waiting while another is in flight."""
+        return min(self.min_bytes, self.batch_bytes) if self.min_bytes else self.batch_bytes

@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -31,16 +32,18 @@ from cloudcore.hub.resume import catch_up, end_of_difference
 from cloudcore.hub.router import Delivery, Router
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
+from cloudcore.hub.traffic import TrafficLedger
 from cloudcore.hub.upstream import Upstream, note_rejection
 from cloudcore.security.identity import Identity, Pins
 from cloudcore.store.base import Change, ChangeType, Record, Store
 from protocol.events import Closed
 from protocol.frames import CloseCode
 from protocol.link import Link, Side
-from protocol.messages import Hello, InventoryEntry, Item, Resume, Verdict, Welcome
+from protocol.messages import Hello, InventoryEntry, Item, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.projections import SLICE_RESOURCES
 from protocol.objects.resources import NODES
+from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
 
 log = structlog.get_logger(__name__)
@@ -76,7 +79,8 @@ class Hub:
         self.settings = settings or HubSettings()
         self.router = Router(store.incarnation)
         self.sessions: dict[NodeName, Session] = {}
-        self.leases = Leases(client, clock, duration_s=self.settings.lease_duration_s)
+        self.traffic = TrafficLedger(store, clock, daily_bytes=self.settings.daily_bytes)
+        self.leases = Leases(client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note)
         self.upstream = Upstream(store, client, self.router, recorder)
         self.slots = Slots(self.settings.pacing, rng)
         self.counters: Counter[str] = Counter()
@@ -101,7 +105,10 @@ class Hub:
 
     async def serve(self, connection: Connection, identity: Identity, *, transport: str = "memory") -> Closed:
         """Drive one connection of an authenticated peer until it ends, and say how; the connection is then closed."""
-        link = Link(Side.CLOUD, self.settings.link, self._rng, now=self._clock.monotonic())
+        node = identity.node
+        # Whoever is no node of ours (deleted, its certificate still good) leaves nothing behind.
+        meter = self.traffic.meter(node) if self.router.record(ObjectKey(NODES, "", node)) is not None else None
+        link = Link(Side.CLOUD, self.settings.link, self._rng, now=self._clock.monotonic(), meter=meter)
         session = Session(
             self, connection, identity, link, self._clock, transport=transport, close_s=self.settings.close_s
         )
@@ -132,6 +139,13 @@ class Hub:
         for session in [*self.sessions.values(), *self._opening.values()]:
             session.end(CloseCode.GOING_AWAY, "the hub is shutting down", retry_after_s=self._slot())
 
+    def reload(self, link: LinkSettings, daily_bytes: int) -> None:
+        """Take over settings: the cap for all nodes at once, the rest by sessions that open from now on."""
+        self.settings = replace(self.settings, link=link, daily_bytes=daily_bytes)
+        self.traffic.cap(daily_bytes)
+        for session in self.sessions.values():
+            session.pump()
+
     def node_links(self) -> list[Body]:
         """Return a NodeLink object for each Node, connected or not."""
         return node_links(self.router.records(NODES), self.sessions, self._clock.monotonic())
@@ -145,6 +159,8 @@ class Hub:
         try:
             record = await self._node(node)
             refusal = self._judge(session, hello, record)
+            if refusal is None:
+                await self.traffic.recall(node)
             epoch = max(await self._store.reserve(), hello.epoch + 1) if refusal is None else 0
         except ApiError as exc:
             refusal, epoch, record = Refusal(CloseCode.TRY_LATER, exc.message), 0, None
@@ -169,7 +185,8 @@ class Hub:
                 session.deliver(item)
                 sent += 1
                 await self._breathe()
-            session.deliver(end_of_difference(node, session.link.epoch))
+            # First in, first out: behind the difference, and held by a daily cap no sooner than that.
+            session.deliver(end_of_difference(node, session.link.epoch), Lane.SPEC)
         self.counters["resumed_items"] += sent
         log.info("resumed", node=node, epoch=session.link.epoch, held=len(entries), sent=sent)
 
@@ -181,6 +198,7 @@ class Hub:
         """Renew the node's lease."""
         record = self.router.record(ObjectKey(NODES, "", session.identity.node))
         if record is not None and self._is_current(session):
+            session.link.meter.tell_time(self._clock.wall(), self._clock.monotonic())
             self.leases.renew(session.identity.node, record.uid)
 
     def rejected(self, session: Session, item: Item, verdict: Verdict) -> None:
@@ -330,9 +348,11 @@ class Hub:
 
     def _check_session(self, change: Change) -> None:
         if change.record.key.resource == NODES:
-            session = self.sessions.get(NodeName(change.record.key.name))
+            node, gone = NodeName(change.record.key.name), change.type is ChangeType.DELETED
+            session = self.sessions.get(node)
+            if gone:
+                self.traffic.forget(node)
             if session is not None:
-                gone = change.type is ChangeType.DELETED
                 self._check_pins(session, None if gone else change.record, change.revision)
 
     def _check_pins(self, session: Session, record: Record | None, revision: Revision) -> None:

@@ -8,6 +8,7 @@ The writes are volatile (``docs/semantics.md``, "The stores"): a heartbeat never
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -34,12 +35,21 @@ class Leases:
         client: Writes them.
         clock: Gives the times.
         duration_s: ``spec.leaseDurationSeconds``, whole seconds.
+        annotations: Asked at each renewal what to note on the Lease beside; mostly nothing.
     """
 
-    def __init__(self, client: Client, clock: Clock, *, duration_s: int = 40) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        *,
+        duration_s: int = 40,
+        annotations: Callable[[NodeName], Mapping[str, str]] = lambda _: {},
+    ) -> None:
         self._client = client
         self._clock = clock
         self._duration_s = duration_s
+        self._annotations = annotations
         self._due: dict[NodeName, tuple[Uid, float]] = {}
         self._wanted = asyncio.Event()
         self.renewals_total = 0
@@ -60,7 +70,9 @@ class Leases:
                 await asyncio.gather(*(self._write(node, uid, at) for node, uid, at in batch))
 
     async def _write(self, node: NodeName, uid: Uid, at: float) -> None:
-        patch = {"spec": {"renewTime": micro_timestamp(at)}}
+        patch: Body = {"spec": {"renewTime": micro_timestamp(at)}}
+        if noted := self._annotations(node):
+            patch["metadata"] = {"annotations": dict(noted)}
         try:
             try:
                 await self._client.patch(LEASES, NODE_LEASE_NAMESPACE, node, patch)

@@ -41,7 +41,8 @@ def catch_up(
 def end_of_difference(node: NodeName, epoch: int) -> Item:
     """Return the command that follows the last item of :func:`catch_up`.
 
-    It goes in the last lane, so it arrives behind them; the edge then knows that what it does not hold is not wanted.
+    It goes in the lane of puts, behind them (deletes are more urgent): no item of a slice may go in a less urgent one.
+    The edge then knows that what it does not hold is not wanted.
     """
     return Item(Op.COMMAND, ObjectKey(RESUME, "", node), Uid(""), Revision(0), b"", id=f"resume-{node}-{epoch}")
 

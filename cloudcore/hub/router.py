@@ -83,6 +83,11 @@ class Router:
         digest = self._digests.get(node)
         return digest.value if digest is not None else NO_DIGEST
 
+    def count(self, node: NodeName) -> int:
+        """Return how many objects the slice of ``node`` has."""
+        digest = self._digests.get(node)
+        return digest.count if digest is not None else 0
+
     def contains(self, node: NodeName, key: ObjectKey) -> bool:
         """Tell whether ``node`` holds ``key``, or would hold it if it existed."""
         return node in self._nodes_of(key)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cloudcore.clock import Clock
@@ -26,12 +28,26 @@ from protocol.events import (
     VolatileReceived,
 )
 from protocol.frames import CloseCode
-from protocol.heartbeat import HeartbeatDecoder, HeartbeatError, Load
+from protocol.heartbeat import HeartbeatDecoder, HeartbeatError, Load, digest_mark
 from protocol.link import Link
-from protocol.messages import Hello, InventoryEntry, Item, Outcome, Resume, Verdict, Welcome
+from protocol.messages import Hello, InventoryEntry, Item, Lane, Outcome, Resume, Verdict, Welcome
+from protocol.traffic import TrafficKey
 from protocol.transports.base import Connection
 
 REMEMBERED_REJECTIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an edge last told of the digest of its holding.
+
+    Attributes:
+        mark: The beginning of it (:func:`protocol.heartbeat.digest_mark`).
+        at: When it was told, seconds since the epoch.
+    """
+
+    mark: int
+    at: float
 
 
 class Host(Protocol):
@@ -74,6 +90,7 @@ class Session:
         "_tasks",
         "_todo",
         "_worker",
+        "acked_at",
         "address",
         "hello",
         "identity",
@@ -82,6 +99,7 @@ class Session:
         "rejections",
         "resumed",
         "since",
+        "told",
         "transport",
     )
 
@@ -113,6 +131,10 @@ class Session:
         """Revision of the Node object that let this session in; 0 before it is open."""
         self.resumed = False
         """Whether all that differed at the beginning has been handed to the link."""
+        self.told = Told(0, 0.0)
+        """What the edge last told of its digest: with its hello, then with each heartbeat."""
+        self.acked_at = 0.0
+        """When it last settled something, seconds since the epoch; 0 before the first."""
         self.rejections: dict[str, str] = {}
         """What the edge would not take, and why; the newest few."""
 
@@ -120,6 +142,20 @@ class Session:
     def in_sync(self) -> bool:
         """Whether the edge is known to hold exactly its slice."""
         return self.resumed and not len(self.link.outbox) and not self.rejections
+
+    @property
+    def traffic(self) -> Mapping[TrafficKey, int]:
+        """Bytes of this node since midnight UTC, earlier sessions included: (direction, lane, kind) → bytes.
+
+        Directions are ``sent`` and ``received``, as the cloud sees it; lanes those of the link, ``control`` and
+        ``volatile``; kinds are resources, or frame types in the lane ``control``.
+        """
+        return self.link.meter.today()
+
+    @property
+    def held(self) -> str:
+        """Why something owed is held back by the daily cap, in a line for a person; empty where nothing is."""
+        return self.link.held
 
     @property
     def load(self) -> Load | None:
@@ -142,9 +178,13 @@ class Session:
         self.resumed = welcome.resume is Resume.EQUAL
         self._driver.pump()
 
-    def deliver(self, item: Item) -> None:
-        """Owe ``item`` to the edge. Does not block."""
-        self.link.send(item, self._clock.monotonic())
+    def deliver(self, item: Item, lane: Lane | None = None) -> None:
+        """Owe ``item`` to the edge, in its default lane or in ``lane``. Does not block."""
+        self.link.send(item, self._clock.monotonic(), lane)
+        self._driver.pump()
+
+    def pump(self) -> None:
+        """Have sent what may go by now, after something outside the link has changed."""
         self._driver.pump()
 
     def end(self, code: int, reason: str, *, retry_after_s: float = 0.0) -> None:
@@ -193,6 +233,7 @@ class Session:
     async def _do(self, event: Event) -> None:
         if isinstance(event, HelloReceived):
             self.hello = event.hello
+            self.told = Told(digest_mark(event.hello.digest), self._clock.wall())
             await self._host.open(self, event.hello)
         elif isinstance(event, InventoryReceived):
             await self._host.resume(self, list(event.entries))
@@ -206,13 +247,18 @@ class Session:
         if self._heartbeats is None:
             self._heartbeats = HeartbeatDecoder()
         try:
-            self._heartbeats.decode(body)
+            load = self._heartbeats.decode(body)
         except HeartbeatError as exc:
             self.end(CloseCode.MALFORMED_FRAME, str(exc))
         else:
+            if load.digest:
+                self.told = Told(load.digest, self._clock.wall())
+            if load.rtt_us:
+                self.link.measures.round_trips.observe(load.rtt_us / 1e6)
             self._host.heartbeat(self)
 
     def _note_verdicts(self, event: Settled) -> None:
+        self.acked_at = self._clock.wall()
         for item, verdict in zip(event.items, event.verdicts, strict=True):
             if verdict.outcome is Outcome.REJECTED:
                 self.rejections[str(item.key)] = f"{verdict.code}: {verdict.reason}"

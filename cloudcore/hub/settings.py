@@ -14,6 +14,7 @@ class HubSettings:
 
     Attributes:
         link: Batching, windows and time limits of each session's link.
+        daily_bytes: Each node's cap of bytes per UTC day, both directions together; 0 for none.
         pacing: How nodes come back.
         heartbeat_s: How often a node shows that it lives, seconds.
         lease_duration_s: What a node's Lease says it is good for, whole seconds.
@@ -22,6 +23,7 @@ class HubSettings:
     """
 
     link: LinkSettings = field(default_factory=LinkSettings)
+    daily_bytes: int = 0
     pacing: PacingSettings = field(default_factory=PacingSettings)
     heartbeat_s: float = 10.0
     lease_duration_s: int = 40
