@@ -145,6 +145,13 @@ class InternalError(ApiError):
     """A defect here."""
 
 
+class NotBuiltYet(ApiError):
+    """A part of the Kubernetes API that this server does not have."""
+
+    code = 501
+    reason = "NotImplemented"
+
+
 class StorageUnavailable(ApiError):
     """The disk does not take writes (full, failing); nothing was stored."""
 

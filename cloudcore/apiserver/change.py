@@ -15,6 +15,7 @@ from cloudcore.apiserver.durability import is_volatile
 from cloudcore.apiserver.get import stored
 from cloudcore.apiserver.managedfields.tracking import FIELD, is_noted, is_same_but_for_times, note_update
 from cloudcore.apiserver.registry import Registry, retained
+from cloudcore.apiserver.subresources.podparts import check_part
 from cloudcore.apiserver.subresources.views import View, rendered
 from cloudcore.apiserver.validation.decoding import decode
 from cloudcore.apiserver.validation.objects import check_status, check_update
@@ -126,7 +127,8 @@ async def _admit(registry: Registry, target: Target, body: Body, old: Body, cont
     admission = Admission(Operation.UPDATE, target, body, old, context, registry.store)
     await registry.admission.mutate(admission)
     strategy.count_generation(kind, body, old)
-    check_update(kind, body, old)
+    if not check_part(kind, target.subresource, body, old):
+        check_update(kind, body, old)
     await registry.admission.validate(admission)
 
 

@@ -357,4 +357,4 @@ async def test_cordon_and_drain(server: RunningServer, kubectl: Kubectl) -> None
 
 async def test_what_the_tunnel_will_bring_is_refused_clearly(kubectl: Kubectl) -> None:
     await kubectl.ok("apply", "-f", "-", stdin=POD)
-    assert "does not have a log endpoint for edge pods yet" in (await kubectl.run("logs", "solo")).err
+    assert "cannot fetch the logs of edge pods yet" in (await kubectl.run("logs", "solo")).err

@@ -175,7 +175,7 @@ async def test_describe_tells_what_happened(ns: Namespace) -> None:
     assert "edge-a/127.0.0.1" in told or "edge-a/" in told
     wide = await ns.ok("get", "pod", "solo", "-o", "wide")
     assert "edge-a" in wide
-    assert "does not have a log endpoint for edge pods yet" in await ns.refused("logs", "solo")
+    assert "cannot fetch the logs of edge pods yet" in await ns.refused("logs", "solo")
     told = await ns.ok("describe", "node", "edge-a")
     assert "site=hall-3" in told
     assert "solo" in told, "the node's pods are listed"

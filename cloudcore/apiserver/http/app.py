@@ -32,7 +32,7 @@ from cloudcore.apiserver.http.query import Query, split_target
 from cloudcore.apiserver.http.rendering import renderer_of
 from cloudcore.apiserver.http.responses import respond_failure, respond_object
 from cloudcore.apiserver.http.reviews import REVIEWERS
-from cloudcore.apiserver.http.subresources import handle_action, require_served
+from cloudcore.apiserver.http.subresources import handle_action, handle_streamed, require_served
 from cloudcore.apiserver.http.watchstream import WatchStreams
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.registry import Registry
@@ -193,8 +193,7 @@ class App:
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)
         require_served(kind, place.subresource)
-        handler = handle_action if place.subresource and verb == "create" else _VERBS[verb]
-        return await handler(self._call(request, kind, place, query, user))
+        return await _handler(kind, place, verb)(self._call(request, kind, place, query, user))
 
     def _call(self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User) -> Call:
         representation = negotiate(request.headers.get("Accept", ""))
@@ -223,6 +222,15 @@ class App:
             ),
             streams=self.streams,
         )
+
+
+def _handler(kind: Kind, place: ResourcePath, verb: str) -> Handler:
+    row = kind.subresource(place.subresource)
+    if row is not None and row.streamed:
+        if verb not in row.verbs:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        return handle_streamed
+    return handle_action if place.subresource and verb == "create" else _VERBS[verb]
 
 
 def _require_scope(kind: Kind, place: ResourcePath, verb: str) -> None:

@@ -20,7 +20,8 @@ class ResourcePath:
         resource: The plural resource name; empty for the group-version itself (its discovery document).
         namespace: Empty for cluster scope, and for requests over all namespaces.
         name: The object's name; empty for the collection.
-        subresource: What follows the name, without the slash: ``status``, ``log``; ``proxy/…`` keeps its tail.
+        subresource: What follows the name, without the slash: ``status``, ``log``.
+        tail: What follows ``proxy``: the path to pass on.
         watch: The deprecated ``/watch/`` prefix was used.
     """
 
@@ -31,6 +32,7 @@ class ResourcePath:
     name: str = ""
     subresource: str = ""
     watch: bool = False
+    tail: str = ""
 
     @property
     def group_resource(self) -> str:
@@ -57,7 +59,10 @@ def _below(group: str, version: str, parts: list[str]) -> ResourcePath:
         namespace, parts = parts[1], parts[2:]
     resource = parts[0] if parts else ""
     name = parts[1] if len(parts) > 1 else ""
-    return ResourcePath(group, version, resource, namespace, name, "/".join(parts[2:]), watch)
+    below, tail = parts[2:], ""
+    if below[:1] == ["proxy"]:
+        below, tail = below[:1], "/".join(below[1:])
+    return ResourcePath(group, version, resource, namespace, name, "/".join(below), watch, tail)
 
 
 def verb_of(method: str, path: ResourcePath, *, watch: bool) -> str:

@@ -7,13 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
+from cloudcore.apiserver.get import stored
 from cloudcore.apiserver.http.bodies import read_object
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.responses import respond_object
 from cloudcore.apiserver.http.status import success
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.subresources.actions import create_subresource
-from cloudcore.errors import NotFound
+from cloudcore.errors import NotBuiltYet, NotFound
 
 
 async def handle_action(call: Call) -> web.StreamResponse:
@@ -28,22 +29,31 @@ async def handle_action(call: Call) -> web.StreamResponse:
     return respond_object(call.request, status, status=201, warnings=call.context.warnings)
 
 
-_TUNNELLED: Final = {
-    "log": "the server does not have a log endpoint for edge pods yet",
-    "exec": "the server cannot open a session into an edge pod yet",
-    "attach": "the server cannot open a session into an edge pod yet",
-    "portforward": "the server cannot forward ports of an edge pod yet",
+_STREAMED: Final = {
+    "log": "this server cannot fetch the logs of edge pods yet: they are on the node, below edgecore's data folder",
+    "exec": "this server cannot open a session into edge pods yet",
+    "attach": "this server cannot attach to edge pods yet",
+    "portforward": "this server cannot forward ports of edge pods yet",
+    "proxy": "this server cannot pass requests on to the edge yet",
 }
 
 
 def require_served(kind: Kind, subresource: str) -> None:
-    """Refuse what the server does not have.
+    """Refuse what does not exist.
 
     Raises:
         NotFound: There is no such subresource.
     """
-    if not subresource or kind.subresource(subresource) is not None:
-        return
-    if kind.resource == "pods" and subresource in _TUNNELLED:
-        raise NotFound(_TUNNELLED[subresource])
-    raise NotFound("the server could not find the requested resource")
+    if subresource and kind.subresource(subresource) is None:
+        raise NotFound("the server could not find the requested resource")
+
+
+async def handle_streamed(call: Call) -> web.StreamResponse:
+    """Answer for what needs a stream to the node that runs the object.
+
+    Raises:
+        NotBuiltYet: There are no such streams yet.
+        NotFound: There is no such object.
+    """
+    await stored(call.registry, replace(call.target, subresource=""))
+    raise NotBuiltYet(_STREAMED[call.target.subresource])

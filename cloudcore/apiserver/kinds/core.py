@@ -13,7 +13,7 @@ from cloudcore.apiserver.defaults.core import (
 )
 from cloudcore.apiserver.defaults.pods import default_pod
 from cloudcore.apiserver.kinds import strategies
-from cloudcore.apiserver.kinds.kind import Kind, Subresource, status_of
+from cloudcore.apiserver.kinds.kind import Kind, Subresource, proxy_of, status_of
 from cloudcore.apiserver.validation.cluster import check_event, check_node, check_node_status, check_node_update
 from cloudcore.apiserver.validation.config import check_config_update, check_configmap, check_secret
 from cloudcore.apiserver.validation.pods import check_pod
@@ -23,6 +23,18 @@ from cloudcore.apiserver.validation.services import check_service, check_service
 _SCHEMA: Final = "io.k8s.api.core.v1."
 _EVICTION: Final = Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",))
 _BINDING: Final = Subresource(name="binding", kind="Binding", verbs=("create",))
+_OF_POD: Final = (
+    status_of("Pod"),
+    _BINDING,
+    _EVICTION,
+    Subresource(name="ephemeralcontainers", kind="Pod"),
+    Subresource(name="resize", kind="Pod"),
+    Subresource(name="attach", kind="PodAttachOptions", verbs=("create", "get"), streamed=True),
+    Subresource(name="exec", kind="PodExecOptions", verbs=("create", "get"), streamed=True),
+    Subresource(name="log", kind="Pod", verbs=("get",), streamed=True),
+    Subresource(name="portforward", kind="PodPortForwardOptions", verbs=("create", "get"), streamed=True),
+    proxy_of("Pod"),
+)
 
 ROWS: Final = (
     Kind(
@@ -46,7 +58,7 @@ ROWS: Final = (
         schema=_SCHEMA + "Node",
         namespaced=False,
         short_names=("no",),
-        subresources=(status_of("Node"),),
+        subresources=(status_of("Node"), proxy_of("Node")),
         fields={"spec.unschedulable": "false"},
         status=True,
         status_at_create=True,
@@ -61,7 +73,7 @@ ROWS: Final = (
         schema=_SCHEMA + "Pod",
         short_names=("po",),
         categories=("all",),
-        subresources=(status_of("Pod"), _BINDING, _EVICTION),
+        subresources=_OF_POD,
         fields={
             "spec.nodeName": "",
             "spec.restartPolicy": "",
@@ -104,7 +116,7 @@ ROWS: Final = (
         schema=_SCHEMA + "Service",
         short_names=("svc",),
         categories=("all",),
-        subresources=(status_of("Service"),),
+        subresources=(status_of("Service"), proxy_of("Service")),
         fields={"spec.clusterIP": "", "spec.type": ""},
         status=True,
         name_rule="service",

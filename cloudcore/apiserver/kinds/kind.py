@@ -84,6 +84,7 @@ class Subresource:
         group: Group of that kind; as in discovery, only differing ones need be read.
         version: Version of that kind.
         verbs: What may be done with it.
+        streamed: Whether it is a conversation with the node that runs the object, not a part of the object.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Subresource:
     group: str = ""
     version: str = "v1"
     verbs: tuple[str, ...] = ("get", "patch", "update")
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,12 @@ class Kind:
 def status_of(kind: str, group: str = "", version: str = "v1") -> Subresource:
     """Return the row of a ``status`` subresource."""
     return Subresource(name="status", kind=kind, group=group, version=version)
+
+
+def proxy_of(kind: str) -> Subresource:
+    """Return the row of a ``proxy`` subresource, which passes requests on to an object."""
+    verbs = ("create", "delete", "get", "patch", "update")
+    return Subresource(name="proxy", kind=f"{kind}ProxyOptions", verbs=verbs, streamed=True)
 
 
 SCALE = Subresource(name="scale", kind="Scale", group="autoscaling", version="v1")

@@ -12,6 +12,7 @@ from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.registry import retained
 from cloudcore.apiserver.subresources.approval import ApprovalView
 from cloudcore.apiserver.subresources.finalize import FinalizeView
+from cloudcore.apiserver.subresources.podparts import EphemeralContainersView, ResizeView
 from cloudcore.apiserver.subresources.scale import CustomScaleView, ScaleView
 from cloudcore.apiserver.subresources.status import StatusView
 from cloudcore.store.base import Record
@@ -52,12 +53,14 @@ class WholeView:
         return view
 
 
-_WHOLE = WholeView()
+WHOLE = WholeView()
 _VIEWS: dict[str, View] = {
     "status": StatusView(),
     "scale": ScaleView(),
     "finalize": FinalizeView(),
     "approval": ApprovalView(),
+    "ephemeralcontainers": EphemeralContainersView(),
+    "resize": ResizeView(),
 }
 
 
@@ -71,7 +74,7 @@ def view_of(target: Target, verb: str) -> View:
     if not target.subresource:
         if verb not in target.kind.verbs:
             raise failures.not_allowed(target.kind, verb)
-        return _WHOLE
+        return WHOLE
     row = target.kind.subresource(target.subresource)
     if row is None:
         raise failures.no_resource()

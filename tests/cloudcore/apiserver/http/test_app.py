@@ -13,6 +13,7 @@ import yaml
 from cloudcore.apiserver.http.app import MAX_PER_NODE
 from protocol.objects.keys import NodeName, ObjectKey
 from tests.support.apiservers import RunningServer
+from tests.support.registries import a_pod
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

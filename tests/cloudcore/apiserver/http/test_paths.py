@@ -21,7 +21,7 @@ from cloudcore.errors import MethodNotAllowed
         ("/api/v1/namespaces/d/finalize", ResourcePath("", "v1", "namespaces", name="d", subresource="finalize")),
         ("/api/v1/namespaces/d/pods", ResourcePath("", "v1", "pods", "d")),
         ("/api/v1/namespaces/d/pods/p/log", ResourcePath("", "v1", "pods", "d", "p", "log")),
-        ("/api/v1/namespaces/d/pods/p/proxy/a/b", ResourcePath("", "v1", "pods", "d", "p", "proxy/a/b")),
+        ("/api/v1/namespaces/d/pods/p/proxy/a/b", ResourcePath("", "v1", "pods", "d", "p", "proxy", tail="a/b")),
         ("/apis/apps/v1", ResourcePath("apps", "v1")),
         (
             "/apis/apps/v1/namespaces/d/deployments/w/scale",

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from cloudcore.apiserver.apply import apply
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.subresources.scale import ScaleView
 from cloudcore.errors import BadRequest, Conflict, Invalid
 from protocol.objects.resources import DEFINITIONS
 from tests.support.definitions import CRONTABS, a_crontab, a_definition, a_version
-from tests.support.registries import a_deployment
+from tests.support.registries import a_context, a_deployment, target
 
 DEPLOYMENTS = "deployments.apps"
 
@@ -93,3 +94,24 @@ async def test_a_custom_scale_stands_for_the_fields_its_definition_names(client:
     assert (await client.get(CRONTABS, "default", "mine"))["spec"] == {"size": {"replicas": 5}}
     with pytest.raises(Invalid, match=r"spec\.size\.replicas in body should be less than or equal to 5"):
         await client.patch(CRONTABS, "default", "mine", {"spec": {"replicas": 6}}, subresource="scale")
+
+
+async def test_a_scale_is_applied_and_its_field_owned(registry: Registry, client: LocalClient) -> None:
+    await client.create("deployments.apps", a_deployment(replicas=1))
+    place = target(registry, "deployments.apps", "default", "web", "scale")
+    config = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": {"replicas": 5}}
+    record, created = await apply(registry, place, config, a_context(field_manager="hpa"), force=True)
+    assert not created
+    assert record.decode()["kind"] == "Scale"
+    stored = await client.get("deployments.apps", "default", "web")
+    assert stored["spec"]["replicas"] == 5
+    owner = next(entry for entry in stored["metadata"]["managedFields"] if entry["manager"] == "hpa")
+    assert (owner["subresource"], owner["operation"], owner["apiVersion"]) == ("scale", "Apply", "apps/v1")
+    assert owner["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+
+
+async def test_only_a_scale_is_applied_to_a_scale(registry: Registry, client: LocalClient) -> None:
+    await client.create("deployments.apps", a_deployment(replicas=1))
+    place = target(registry, "deployments.apps", "default", "web", "scale")
+    with pytest.raises(BadRequest, match="takes a Scale"):
+        await apply(registry, place, {**a_deployment(), "apiVersion": "apps/v1", "kind": "Deployment"}, a_context())
