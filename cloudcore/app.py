@@ -45,7 +45,7 @@ from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
 from protocol.objects.keys import ObjectKey
-from protocol.objects.resources import NODE_LINKS, NODES
+from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, NODES
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +97,7 @@ class CloudCore:
             place.authority,
             hub_urls=place.hub_urls,
             clock=self.clock,
+        self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         )
         self.app = App(
             AppSettings(

@@ -22,7 +22,7 @@ from cloudcore.sockets import DATABASE, read_run_file
 from protocol.commands import run_command
 from protocol.errors import UsageError
 from protocol.objects.durations import parse_duration
-from protocol.objects.resources import NODE_LINKS, NODES
+from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, NODES
 
 app = typer.Typer(
     name="cloudcore",
@@ -35,6 +35,9 @@ token_app = typer.Typer(help="One-use tokens with which devices join.", no_args_
 app.add_typer(token_app, name="token")
 
 DataDir = Annotated[
+REFRESH_S = 2.0
+"""How often a command with --watch asks again."""
+
     Path, typer.Option("--data-dir", "-d", help="The daemon's data folder.", envvar="CLOUDCORE_DATA_DIR")
 ]
 
@@ -125,6 +128,41 @@ def status(data_dir: DataDir) -> None:
         raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
     if not status_table(recorded):
         raise typer.Exit(1)
+
+
+@app.command()
+def sync(
+    data_dir: DataDir,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the node.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every pending object that the cloud lists: the 1,000 oldest.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again every two seconds, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show whether NODE holds what it should, and what is pending for it: since when, and why.
+
+    The same as `kubectl get nodesync NODE -o yaml`; it is asked of the cloud, so a node that is away does not answer.
+    """
+    from cloudcore.syncing import FIRST, show_sync  # noqa: PLC0415
+
+    if output not in {"table", "json"}:
+        raise UsageError(f"--output {output!r}: table or json")
+
+    async def read(client: Any) -> None:
+        while True:
+            sync = await client.get(NODE_SYNCS, "", node)
+            if output == "json":
+                typer.echo(json.dumps(sync, indent=1))
+            else:
+                show_sync(sync, time.time(), limit=None if everything else FIRST, clear=watch)
+            if not watch:
+                return
+            await asyncio.sleep(REFRESH_S)
+
+    _with_client(data_dir, read)
 
 
 @app.command()

@@ -30,10 +30,10 @@ async def stored(registry: Registry, target: Target) -> Record:
     """
     kind = target.kind
     if kind.virtual:
-        for record in registry.virtual_records(kind):
-            if record.key.name == target.name:
-                return record
-        raise failures.not_found(kind, target.name)
+        record = registry.virtual_record(kind, target.name)
+        if record is None:
+            raise failures.not_found(kind, target.name)
+        return record
     try:
         return await registry.store.get(target.key)
     except NotFound:

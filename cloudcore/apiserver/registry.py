@@ -21,6 +21,9 @@ from protocol.objects.times import timestamp
 Provider = Callable[[], list[Body]]
 """Returns the present objects of a virtual kind, complete but for ``resourceVersion``."""
 
+Finder = Callable[[str], Body | None]
+"""Returns the object of a virtual kind by its name, in more detail than a list if it likes; None: there is none."""
+
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' letters for generated names: no vowels, so that no words appear."""
 
@@ -51,13 +54,19 @@ class Registry:
     new_uid: Callable[[], Uid] = _new_uid
     rng: Random = field(default_factory=Random)
     _providers: dict[str, Provider] = field(default_factory=dict)
+    _finders: dict[str, Finder] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let definitions of custom kinds add to the table."""
         Definitions(self.kinds, self.clock)
 
-    def provide(self, resource: str, provider: Provider) -> None:
+    def provide(self, resource: str, provider: Provider, finder: Finder | None = None) -> None:
         """Register where the objects of a virtual kind come from.
+
+        Args:
+            resource: The kind's group-resource.
+            provider: Returns all of them.
+            finder: Returns one; without it, one is looked for among all.
 
         Raises:
             NotFound: There is no such virtual kind.
@@ -65,6 +74,16 @@ class Registry:
         if not self.kinds.of(resource).virtual:
             raise NotFound(f"{resource} is not a virtual resource")
         self._providers[resource] = provider
+        if finder is not None:
+            self._finders[resource] = finder
+
+    def virtual_record(self, kind: Kind, name: str) -> Record | None:
+        """Return the present object of a virtual kind that has ``name``, or None."""
+        finder = self._finders.get(kind.resource)
+        if finder is not None:
+            body = finder(name)
+            return None if body is None else self._virtual_record(kind, body)
+        return next((record for record in self.virtual_records(kind) if record.key.name == name), None)
 
     def virtual_records(self, kind: Kind) -> list[Record]:
         """Return the present objects of a virtual kind as records, sorted by name."""

@@ -32,6 +32,7 @@ from cloudcore.hub.resume import catch_up, end_of_difference
 from cloudcore.hub.router import Delivery, Router
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
+from cloudcore.hub.syncview import Departure, Moment, View
 from cloudcore.hub.traffic import TrafficLedger
 from cloudcore.hub.upstream import Upstream, note_rejection
 from cloudcore.security.identity import Identity, Pins
@@ -39,6 +40,7 @@ from cloudcore.store.base import Change, ChangeType, Record, Store
 from protocol.events import Closed
 from protocol.frames import CloseCode
 from protocol.link import Link, Side
+from protocol.measures import LinkMeasures
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.projections import SLICE_RESOURCES
@@ -85,6 +87,10 @@ class Hub:
         self.slots = Slots(self.settings.pacing, rng)
         self.counters: Counter[str] = Counter()
         """Monotonic counts for the metrics: sessions, refusals, deliveries, resumes, rejections."""
+        self.measures = LinkMeasures()
+        """What all links count together."""
+        self.departures: dict[NodeName, Departure] = {}
+        """How the sessions of the nodes that are away ended; a Node that is deleted goes from here too."""
         self.ready = asyncio.Event()
         """Set once every slice is known; sessions open only then."""
         self._store = store
@@ -108,7 +114,9 @@ class Hub:
         node = identity.node
         # Whoever is no node of ours (deleted, its certificate still good) leaves nothing behind.
         meter = self.traffic.meter(node) if self.router.record(ObjectKey(NODES, "", node)) is not None else None
-        link = Link(Side.CLOUD, self.settings.link, self._rng, now=self._clock.monotonic(), meter=meter)
+        link = Link(
+            Side.CLOUD, self.settings.link, self._rng, now=self._clock.monotonic(), measures=self.measures, meter=meter
+        )
         session = Session(
             self, connection, identity, link, self._clock, transport=transport, close_s=self.settings.close_s
         )
@@ -149,6 +157,22 @@ class Hub:
     def node_links(self) -> list[Body]:
         """Return a NodeLink object for each Node, connected or not."""
         return node_links(self.router.records(NODES), self.sessions, self._clock.monotonic())
+
+    def node_syncs(self) -> list[Body]:
+        """Return a NodeSync object for each Node, connected or not; what is pending is counted, not listed."""
+        view, now = self._sync_view(), self._now()
+        return [view.sync_of(node, now, detail=False) for node in self.router.records(NODES)]
+
+    def node_sync(self, name: str) -> Body | None:
+        """Return the NodeSync object of one Node, with what is pending; None where there is no such Node."""
+        node = self.router.record(ObjectKey(NODES, "", name))
+        return None if node is None else self._sync_view().sync_of(node, self._now(), detail=True)
+
+    def _sync_view(self) -> View:
+        return View(self.router, self.sessions, self.departures)
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.wall(), self._clock.monotonic())
 
     # What sessions call (``session.Host``).
 
@@ -244,6 +268,7 @@ class Hub:
             return
         self._opened(session)
         self.sessions[node] = session
+        self.departures.pop(node, None)
         session.node_revision = record.revision
         if older is not None:
             self.counters["superseded"] += 1
@@ -281,6 +306,16 @@ class Hub:
         if self.sessions.get(node) is session:
             del self.sessions[node]
             self.router.detach(node)
+            self._note_departure(session)
+
+    def _note_departure(self, session: Session) -> None:
+        node = session.identity.node
+        if self.router.record(ObjectKey(NODES, "", node)) is None:
+            return
+        closed = session.link.closed or Closed(CloseCode.ABNORMAL, "the session was ended by a defect")
+        self.departures[node] = Departure(
+            self._clock.wall(), closed.code, closed.reason, session.link.epoch, session.told
+        )
 
     def _note_end(self, session: Session, closed: Closed) -> None:
         self.counters["ended"] += 1
@@ -352,6 +387,7 @@ class Hub:
             session = self.sessions.get(node)
             if gone:
                 self.traffic.forget(node)
+                self.departures.pop(node, None)
             if session is not None:
                 self._check_pins(session, None if gone else change.record, change.revision)
 

@@ -21,7 +21,7 @@ from edgecore.meta.upstream import Owed
 from protocol.driver import LinkDriver
 from protocol.events import Closed, Event, GoingAway, Received, Settled, WelcomeReceived
 from protocol.frames import CloseCode
-from protocol.heartbeat import HeartbeatEncoder, Load
+from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.link import Link, Side
 from protocol.messages import LATER, Hello, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName
@@ -260,7 +260,11 @@ class Session:
         assert self._welcome is not None
         encoder = HeartbeatEncoder()
         while True:
-            load = replace(self._load(), rtt_us=round((self._link.rtt_s or 0.0) * 1e6))
+            load = replace(
+                self._load(),
+                rtt_us=round((self._link.rtt_s or 0.0) * 1e6),
+                digest=digest_mark(self._store.digest),
+            )
             self._link.send_volatile(encoder.encode(load), self._now())
             self._driver.pump()
             await asyncio.sleep(self._welcome.heartbeat_s)

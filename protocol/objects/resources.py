@@ -27,6 +27,8 @@ RUNTIME_CLASSES: Final = "runtimeclasses.node.k8s.io"
 PRIORITY_CLASSES: Final = "priorityclasses.scheduling.k8s.io"
 DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
+NODE_SYNCS: Final = "nodesyncs.edge.aiokubeedge.io"
+OBJECT_TRACES: Final = "objecttraces.edge.aiokubeedge.io"
 
 # What stands in a resource's place in the keys of items on the link that are no objects (docs/protocol.md).
 NODE_STATUS: Final = "nodes/status"

@@ -19,4 +19,14 @@ ROWS: Final = (
         verbs=("get", "list"),
         virtual=True,
     ),
+    Kind(
+        kind="NodeSync",
+        plural="nodesyncs",
+        group=EDGE_GROUP,
+        version="v1alpha1",
+        namespaced=False,
+        short_names=("nsy",),
+        verbs=("get", "list"),
+        virtual=True,
+    ),
 )

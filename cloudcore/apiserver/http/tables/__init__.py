@@ -18,6 +18,7 @@ from cloudcore.apiserver.http.tables import (
     pods,
     services,
     storage,
+    syncs,
     workloads,
 )
 from cloudcore.apiserver.http.tables.custom import custom_printer
@@ -52,5 +53,6 @@ __all__ = [
     "row",
     "services",
     "storage",
+    "syncs",
     "workloads",
 ]
