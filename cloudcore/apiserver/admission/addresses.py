@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable, Iterator
 from random import Random
+from typing import Final
 
 from cloudcore.apiserver import failures
+from cloudcore.apiserver.admission.allocations import Allocations
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.validation.fields import invalid
-from cloudcore.errors import InternalError, NotFound
-from cloudcore.store.base import Store
-from protocol.objects.keys import Body, ObjectKey
+from cloudcore.errors import InternalError
+from protocol.objects.keys import Body
 from protocol.objects.resources import SERVICES
 
 SERVICE_RANGE = "10.96.0.0/16"
+HEADLESS: Final = "None"
 
 
 class ServiceAddresses:
     """Allocates ``spec.clusterIP``.
-
-    Which addresses are taken is read from the store at first use and kept up by what is handed out here, since
-    every Service is made through this plugin. An address whose Service is gone is found free when it is drawn.
 
     Args:
         network: The range, in CIDR notation.
@@ -32,7 +32,7 @@ class ServiceAddresses:
     def __init__(self, network: str = SERVICE_RANGE, rng: Random | None = None) -> None:
         self._network = ipaddress.ip_network(network)
         self._rng = rng or Random()
-        self._owners: dict[str, ObjectKey] | None = None
+        self._allocations = Allocations(_addresses)
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations and updates of services."""
@@ -42,56 +42,56 @@ class ServiceAddresses:
         """Allocate an address, or check the one asked for.
 
         Raises:
-            Invalid: The address asked for is taken.
+            Invalid: The address asked for is taken, or not of the range.
             InternalError: The range is used up.
         """
         spec, key = admission.body["spec"], admission.target.key
-        if spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None":
-            if spec.get("clusterIP") == "None":
-                spec["clusterIPs"] = ["None"]
+        if spec.get("type") == "ExternalName":
             return
-        owners = await self._taken(admission.store)
-        address = spec.get("clusterIP")
+        address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
+        if address == HEADLESS:
+            spec["clusterIP"], spec["clusterIPs"] = HEADLESS, spec.get("clusterIPs") or [HEADLESS]
+            return
         if not address:
-            address = await self._draw(admission.store, owners)
-        elif not await _is_free(admission.store, owners, address, key):
-            detail = f"failed to allocate IP {address}: provided IP is already allocated"
-            wrong = invalid("spec.clusterIPs", [address], detail)
-            raise failures.invalid(admission.target.kind, key.name, [wrong])
+            drawn = await self._allocations.draw(admission.store, self._candidates(), key)
+            if drawn is None:
+                raise InternalError("failed to allocate a serviceIP: range is full")
+            address = drawn
+        elif not await self._check(admission, address):
+            return
         if not admission.context.dry_run:
-            owners[address] = key
-        spec["clusterIP"], spec["clusterIPs"] = address, [address]
+            self._allocations.take(address, key)
+        spec["clusterIP"] = address
+        spec["clusterIPs"] = spec.get("clusterIPs") or [address]
 
-    async def _taken(self, store: Store) -> dict[str, ObjectKey]:
-        if self._owners is None:
-            listing = await store.list(SERVICES)
-            self._owners = {_address(record.decode()): record.key for record in listing.records}
-        return self._owners
+    async def _check(self, admission: Admission, address: str) -> bool:
+        """Check an address asked for; tell whether it is one at all: validation refuses what is none."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        why = ""
+        if parsed not in self._network:
+            why = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {self._network}"
+        elif not await self._allocations.is_free(admission.store, address, admission.target.key):
+            why = "provided IP is already allocated"
+        if why and not _kept(admission, address):
+            wrong = invalid("spec.clusterIPs", [address], f"failed to allocate IP {address}: {why}")
+            raise failures.invalid(admission.target.kind, admission.target.name, [wrong])
+        return True
 
-    async def _draw(self, store: Store, owners: dict[str, ObjectKey]) -> str:
-        """Return a free address: from a random start, the next that nobody has."""
+    def _candidates(self) -> Iterator[str]:
+        """Yield the addresses of the range from a random start."""
         hosts = self._network.num_addresses - 2
         start = self._rng.randrange(hosts)
-        for step in range(hosts):
-            address = str(self._network[1 + (start + step) % hosts])
-            if address not in owners:
-                return address
-        for address in list(owners):
-            if await _is_free(store, owners, address, ObjectKey(SERVICES, "", "")):
-                return address
-        raise InternalError("failed to allocate a serviceIP: range is full")
+        return (str(self._network[1 + (start + step) % hosts]) for step in range(hosts))
 
 
-async def _is_free(store: Store, owners: dict[str, ObjectKey], address: str, asker: ObjectKey) -> bool:
-    owner = owners.get(address)
-    if owner is None or owner == asker:
-        return True
-    try:
-        return _address((await store.get(owner)).decode()) != address
-    except NotFound:
-        return True
+def _kept(admission: Admission, address: str) -> bool:
+    """Tell whether the Service has the address already, as one that was made under another range."""
+    return admission.old is not None and address in _addresses(admission.old)
 
 
-def _address(service: Body) -> str:
-    address: str = (service.get("spec") or {}).get("clusterIP") or ""
-    return address
+def _addresses(service: Body) -> Iterable[str]:
+    address = (service.get("spec") or {}).get("clusterIP") or ""
+    return () if address in {"", HEADLESS} else (address,)

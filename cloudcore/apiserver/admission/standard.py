@@ -11,6 +11,7 @@ from cloudcore.apiserver.admission.certificates import Requester
 from cloudcore.apiserver.admission.chain import AdmissionChain
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
+from cloudcore.apiserver.admission.nodeports import NodePorts
 from cloudcore.apiserver.admission.nodes import NodeIdentity
 from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass, ServiceAccountDefault
 
@@ -39,7 +40,7 @@ def admission_chain(
         limits: Bounds; read at each write.
         active_pods: How many pods wait in the scheduler's active queue.
         default_runtime_class: RuntimeClass of pods that name none; empty leaves that to each node.
-        rng: Draws service addresses.
+        rng: Draws service addresses and node ports.
     """
     bounds = limits or Limits()
     return AdmissionChain(
@@ -52,6 +53,7 @@ def admission_chain(
             NodeIdentity(),
             Requester(),
             ServiceAddresses(rng=rng),
+            NodePorts(rng),
             ProtectedNamespaces(),
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),
         )

@@ -52,6 +52,8 @@ def default_service(body: Body) -> None:
         spec.setdefault("ipFamilyPolicy", "SingleStack")
     if type_ in {"NodePort", "LoadBalancer"}:
         spec.setdefault("externalTrafficPolicy", "Cluster")
+    if type_ == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
 
 
 def default_endpoints(body: Body) -> None:

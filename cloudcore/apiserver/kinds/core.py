@@ -14,6 +14,7 @@ from cloudcore.apiserver.defaults.core import (
 from cloudcore.apiserver.defaults.pods import default_pod
 from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, Subresource, proxy_of, status_of
+from cloudcore.apiserver.kinds.services import changed_service
 from cloudcore.apiserver.validation.cluster import check_event, check_node, check_node_status, check_node_update
 from cloudcore.apiserver.validation.config import check_config_update, check_configmap, check_secret
 from cloudcore.apiserver.validation.pods import check_pod
@@ -122,7 +123,7 @@ ROWS: Final = (
         name_rule="service",
         defaults=default_service,
         prepare_create=strategies.new_service,
-        prepare_update=strategies.changed_service,
+        prepare_update=changed_service,
         validate=check_service,
         validate_update=check_service_update,
     ),
@@ -154,5 +155,13 @@ ROWS: Final = (
         },
         validate=check_event,
     ),
-    Kind(kind="ServiceAccount", plural="serviceaccounts", schema=_SCHEMA + "ServiceAccount", short_names=("sa",)),
+    Kind(
+        kind="ServiceAccount",
+        plural="serviceaccounts",
+        schema=_SCHEMA + "ServiceAccount",
+        short_names=("sa",),
+        subresources=(
+            Subresource(name="token", kind="TokenRequest", group="authentication.k8s.io", verbs=("create",)),
+        ),
+    ),
 )

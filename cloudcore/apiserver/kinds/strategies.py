@@ -32,16 +32,6 @@ def new_service(body: Body) -> None:
     body["status"] = {"loadBalancer": {}}
 
 
-def changed_service(body: Body, old: Body) -> None:
-    """Keep a Service's address where the client left it out."""
-    spec, before = body.get("spec") or {}, old.get("spec") or {}
-    if spec.get("type") == "ExternalName":
-        return
-    for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-        if not spec.get(name) and before.get(name):
-            spec[name] = before[name]
-
-
 def changed_secret(body: Body, old: Body) -> None:
     """Keep a Secret's type where the client left it out."""
     if not body.get("type"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Final
 
+from cloudcore.apiserver.kinds.services import needs_external_traffic, needs_health_port
 from cloudcore.apiserver.validation.containers import PROTOCOLS, check_target_port
 from cloudcore.apiserver.validation.fields import duplicate, forbidden, invalid, one_of, required
 from cloudcore.apiserver.validation.metadata import check_labels, check_name
@@ -16,6 +17,9 @@ from protocol.objects.keys import Body
 
 _TYPES: Final = frozenset({"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"})
 _AFFINITIES: Final = frozenset({"ClientIP", "None"})
+_FAMILIES: Final = frozenset({"IPv4", "IPv6"})
+_FAMILY_POLICIES: Final = frozenset({"PreferDualStack", "RequireDualStack", "SingleStack"})
+_SINGLE_STACK: Final = "this cluster is not configured for dual-stack services"
 _POLICIES: Final = frozenset({"Cluster", "Local"})
 
 
@@ -37,7 +41,7 @@ def check_service(body: Body) -> list[Cause]:
         )
     if spec.get("selector"):
         causes += check_labels("spec.selector", spec["selector"])
-    return causes + _check_address(spec) + _check_ports(ports)
+    return causes + _check_address(spec) + _check_families(spec) + _check_ports(ports) + _check_by_type(spec)
 
 
 def check_service_update(body: Body, old: Body) -> list[Cause]:
@@ -57,6 +61,11 @@ def _check_address(spec: Body) -> list[Cause]:
         return [forbidden("spec.clusterIPs", "may not be set when `type` is 'ExternalName'")] if address else []
     if many and address != many[0]:
         return [invalid("spec.clusterIPs", many, "first value must match `clusterIP`")]
+    if address == "None" and spec.get("type") in {"LoadBalancer", "NodePort"}:
+        why = f"may not be set to 'None' for {spec['type']} services"
+        return [invalid("spec.clusterIPs[0]", many or [address], why)]
+    if len(many) > 1:
+        return [invalid("spec.clusterIPs", many, f"may only hold up to 1 values: {_SINGLE_STACK}")]
     if not address or address == "None":
         return []
     try:
@@ -64,6 +73,41 @@ def _check_address(spec: Body) -> list[Cause]:
     except ValueError:
         return [invalid("spec.clusterIPs[0]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
     return []
+
+
+def _check_families(spec: Body) -> list[Cause]:
+    """Return what is wrong with the address families: a cluster of this server has IPv4 addresses."""
+    policy, families = spec.get("ipFamilyPolicy"), spec.get("ipFamilies") or []
+    if spec.get("type") == "ExternalName":
+        why = "may not be set for ExternalName services"
+        return [forbidden(f"spec.{name}", why) for name in ("ipFamilies", "ipFamilyPolicy") if spec.get(name)]
+    causes = one_of("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES) if policy else []
+    if policy == "RequireDualStack":
+        causes.append(invalid("spec.ipFamilyPolicy", policy, _SINGLE_STACK))
+    for index, family in enumerate(families):
+        path = f"spec.ipFamilies[{index}]"
+        wrong = one_of(path, family, _FAMILIES)
+        causes += wrong or ([] if family == "IPv4" else [invalid(path, family, "not configured on this cluster")])
+    return causes
+
+
+def _check_by_type(spec: Body) -> list[Cause]:
+    """Return what a Service states that its type does not have."""
+    type_, causes = spec.get("type"), []
+    if type_ == "ClusterIP":
+        why = "may not be used when `type` is 'ClusterIP'"
+        ports = enumerate(spec.get("ports") or ())
+        causes += [forbidden(f"spec.ports[{index}].nodePort", why) for index, port in ports if port.get("nodePort")]
+    if spec.get("externalTrafficPolicy") and not needs_external_traffic(spec):
+        why = "may only be set for externally-accessible services"
+        causes.append(invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], why))
+    if spec.get("healthCheckNodePort") and not needs_health_port(spec):
+        why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        causes.append(invalid("spec.healthCheckNodePort", spec["healthCheckNodePort"], why))
+    for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+        if spec.get(name) is not None and type_ != "LoadBalancer":
+            causes.append(forbidden(f"spec.{name}", "may only be used when `type` is 'LoadBalancer'"))
+    return causes
 
 
 def _check_ports(ports: list[Body]) -> list[Cause]:

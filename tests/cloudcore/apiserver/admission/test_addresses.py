@@ -39,6 +39,27 @@ async def test_an_address_asked_for_is_given_once(client: LocalClient) -> None:
     assert stored["spec"]["clusterIPs"] == ["10.96.5.5"]
 
 
+async def test_an_address_is_of_the_range(client: LocalClient) -> None:
+    with pytest.raises(Invalid) as refused:
+        await client.create("services", a_service(clusterIP="192.168.1.1"))
+    assert refused.value.message == (
+        'Service "web" is invalid: spec.clusterIPs: Invalid value: ["192.168.1.1"]: failed to allocate IP 192.168.1.1: '
+        "the provided IP (192.168.1.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+    )
+
+
+async def test_an_address_goes_and_comes_with_the_type(client: LocalClient) -> None:
+    address = (await client.create("services", a_service()))["spec"]["clusterIP"]
+    named = {"spec": {"type": "ExternalName", "externalName": "a.b"}}
+    spec = (await client.patch("services", "default", "web", named))["spec"]
+    assert not {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"} & spec.keys()
+    assert (await client.create("services", a_service("b", clusterIP=address)))["spec"]["clusterIP"] == address
+    back = {"spec": {"type": "ClusterIP", "externalName": None}}
+    spec = (await client.patch("services", "default", "web", back))["spec"]
+    assert spec["clusterIP"] != address
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
+
+
 async def test_some_services_have_no_address(client: LocalClient) -> None:
     headless = await client.create("services", a_service("a", clusterIP="None"))
     assert headless["spec"]["clusterIPs"] == ["None"]

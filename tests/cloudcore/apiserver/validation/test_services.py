@@ -51,6 +51,19 @@ def test_good_services(spec: dict[str, Any]) -> None:
         ({"type": "ExternalName", "externalName": "a_b"}, ["spec.externalName"]),
         ({"type": "ExternalName", "externalName": "a.b", "clusterIP": "10.96.0.1"}, ["spec.clusterIPs"]),
         ({"selector": {"a b": "c"}}, ["spec.selector"]),
+        ({"ports": [{"port": 80, "nodePort": 30000}]}, ["spec.ports[0].nodePort"]),
+        ({"type": "NodePort", "clusterIP": "None"}, ["spec.clusterIPs[0]"]),
+        ({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]}, ["spec.clusterIPs"]),
+        ({"ipFamilyPolicy": "RequireDualStack"}, ["spec.ipFamilyPolicy"]),
+        ({"ipFamilies": ["IPv6"]}, ["spec.ipFamilies[0]"]),
+        ({"ipFamilies": ["IPv5"]}, ["spec.ipFamilies[0]"]),
+        ({"externalTrafficPolicy": "Local"}, ["spec.externalTrafficPolicy"]),
+        ({"type": "NodePort", "healthCheckNodePort": 30000}, ["spec.healthCheckNodePort"]),
+        ({"type": "NodePort", "loadBalancerClass": "a/b"}, ["spec.loadBalancerClass"]),
+        (
+            {"type": "ExternalName", "externalName": "a.b", "ipFamilies": ["IPv4"]},
+            ["spec.ipFamilies"],
+        ),
     ],
 )
 def test_what_is_wrong_is_named(spec: dict[str, Any], expected: list[str]) -> None:
