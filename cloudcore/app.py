@@ -89,15 +89,20 @@ class CloudCore:
             self.recorder.named("hub"),
             clock=self.clock,
             rng=Random(),
-            settings=HubSettings(heartbeat_s=settings.heartbeat_s, lease_duration_s=round(settings.node_grace_s)),
+            settings=HubSettings(
+                link=settings.link.options.settings(),
+                daily_bytes=settings.link.daily_bytes,
+                heartbeat_s=settings.heartbeat_s,
+                lease_duration_s=round(settings.node_grace_s),
+            ),
         )
         self.registry.provide(NODE_LINKS, self.hub.node_links)
+        self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         self.enrolment = EnrolmentServer(
             Joining(client("system:enrolment"), place.authority, self.clock.wall),
             place.authority,
             hub_urls=place.hub_urls,
             clock=self.clock,
-        self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         )
         self.app = App(
             AppSettings(
@@ -135,6 +140,7 @@ class CloudCore:
     def reload(self, settings: Settings) -> None:
         """Take over the settings that may change while the daemon runs."""
         self.limits.max_pending_pods = settings.max_pending_pods
+        self.hub.reload(settings.link.options.settings(), settings.link.daily_bytes)
 
     def _parts(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         return {

@@ -21,6 +21,7 @@ from cloudcore import config
 from cloudcore.sockets import DATABASE, read_run_file
 from protocol.commands import run_command
 from protocol.errors import UsageError
+from protocol.linkconfiguration import LinkSection
 from protocol.objects.durations import parse_duration
 from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, NODES
 
@@ -34,10 +35,10 @@ app = typer.Typer(
 token_app = typer.Typer(help="One-use tokens with which devices join.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 
-DataDir = Annotated[
 REFRESH_S = 2.0
 """How often a command with --watch asks again."""
 
+DataDir = Annotated[
     Path, typer.Option("--data-dir", "-d", help="The daemon's data folder.", envvar="CLOUDCORE_DATA_DIR")
 ]
 
@@ -46,6 +47,11 @@ def _setting(name: str) -> Any:
     field = config.Settings.model_fields[name]
     default = f" (default: {field.default})" if field.default and isinstance(field.default, str | int | float) else ""
     return typer.Option(help=f"{field.description}{default}", show_default=False)
+
+
+def _link_setting(name: str) -> Any:
+    field = LinkSection.model_fields[name]
+    return typer.Option(help=f"{field.description} (default: {field.default})", show_default=False)
 
 
 @app.command()
@@ -64,6 +70,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
     max_pending_pods: Annotated[int | None, _setting("max_pending_pods")] = None,
     node_grace_s: Annotated[float | None, _setting("node_grace_s")] = None,
     heartbeat_s: Annotated[float | None, _setting("heartbeat_s")] = None,
+    link_linger_ms: Annotated[float | None, _link_setting("linger_ms")] = None,
+    link_batch_bytes: Annotated[int | None, _link_setting("batch_bytes")] = None,
+    link_min_bytes: Annotated[int | None, _link_setting("min_bytes")] = None,
+    link_max_records: Annotated[int | None, _link_setting("max_records")] = None,
+    link_compression: Annotated[str | None, _link_setting("compression")] = None,
+    link_daily_bytes: Annotated[int | None, _link_setting("daily_bytes")] = None,
     log_level: Annotated[str | None, _setting("log_level")] = None,
     log_format: Annotated[str | None, _setting("log_format")] = None,
 ) -> None:
@@ -119,18 +131,6 @@ def nodes(
 
 
 @app.command()
-def status(data_dir: DataDir) -> None:
-    """Show where the daemon of this data folder listens and whether it runs."""
-    from cloudcore.nodes import status_table  # noqa: PLC0415
-
-    recorded = read_run_file(data_dir)
-    if not recorded:
-        raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
-    if not status_table(recorded):
-        raise typer.Exit(1)
-
-
-@app.command()
 def sync(
     data_dir: DataDir,
     node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the node.")],
@@ -163,6 +163,18 @@ def sync(
             await asyncio.sleep(REFRESH_S)
 
     _with_client(data_dir, read)
+
+
+@app.command()
+def status(data_dir: DataDir) -> None:
+    """Show where the daemon of this data folder listens and whether it runs."""
+    from cloudcore.nodes import status_table  # noqa: PLC0415
+
+    recorded = read_run_file(data_dir)
+    if not recorded:
+        raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
+    if not status_table(recorded):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -15,10 +15,11 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from pydantic_settings import NoDecode
 
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
+from protocol.linkconfiguration import LinkSection, gather_flags
 
 RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
 """Environment variable that hands the settings from the command line to the daemon process. They hold no secrets."""
-RELOADABLE: Final = frozenset({"log_level", "max_pending_pods"})
+RELOADABLE: Final = frozenset({"link", "log_level", "max_pending_pods"})
 PORTS: Final = ("api_port", "ws_port", "quic_port", "enrol_port", "metrics_port")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -52,6 +53,8 @@ class Settings(DaemonSettings):
         default=40.0, ge=5.0, description="Seconds without a heartbeat until a node is NotReady."
     )
     heartbeat_s: float = Field(default=10.0, ge=1.0, le=300.0, description="Seconds between a node's heartbeats.")
+
+    link: LinkSection = Field(default_factory=LinkSection, description="How this end of the links to nodes sends.")
 
     @field_validator("listen")
     @classmethod
@@ -92,7 +95,7 @@ def load(flags: dict[str, Any], config: Path | None) -> Settings:
     Raises:
         UsageError: A value is wrong, or the file cannot be read. One line.
     """
-    return resolve(Settings, flags, config)
+    return resolve(Settings, gather_flags(flags), config)
 
 
 def default_names(listen: str) -> list[str]:

@@ -14,6 +14,7 @@ from random import Random
 
 from edgecore.hub.client import Dial, HubClient, LinkState
 from edgecore.hub.session import Introduction
+from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
 from edgecore.node.facts import Facts
 from edgecore.node.reporter import NodeReporter, ReporterSettings
@@ -52,12 +53,14 @@ class Options:
 
     Attributes:
         link: The link's settings.
+        account: Counts the node's bytes and knows its cap.
         reporter: How often the node is looked at.
         wall_clock: Returns seconds since the epoch; all timers run on the event loop's clock.
         on_state: Told whenever the link's state changes.
     """
 
     link: LinkSettings | None = None
+    account: TrafficAccount | None = None
     reporter: ReporterSettings | None = None
     wall_clock: Callable[[], float] = time.time
     on_state: Callable[[LinkState], None] = lambda _: None
@@ -115,6 +118,7 @@ class Agent:
             load=self._reporter.load,
             rng=rng,
             settings=options.link,
+            account=options.account,
             on_state=options.on_state,
         )
 
@@ -122,6 +126,11 @@ class Agent:
     def link(self) -> LinkState:
         """Where the way to the cloud stands."""
         return self._hub.state
+
+    def reload(self, link: LinkSettings, daily_bytes: int) -> None:
+        """Take over settings: the cap at once, the link's with its next session."""
+        self._hub.settings = link
+        self._hub.cap(daily_bytes)
 
     async def run(self) -> None:
         """Run pods and keep in touch with the cloud until :meth:`stop`."""

@@ -16,6 +16,7 @@ from edgecore.agent import Agent, Machine, Options
 from edgecore.hub.client import LinkState
 from edgecore.hub.dialer import Dialer, client_context
 from edgecore.hub.session import Introduction
+from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
 from edgecore.node.facts import gather
@@ -49,7 +50,7 @@ async def run_agent(handover: Handover) -> None:
         try:
             agent = _build(settings, folder, identity, store)
             async with asyncio.TaskGroup() as tasks:
-                reloads = _Reloads(handover, tasks)
+                reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
                 log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of(PODS))
                 await agent.run()
@@ -75,6 +76,8 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         dial=Dialer(settings.hub or identity.hub.get("websocket", ()), client_context(folder)),
         rng=rng,
         options=Options(
+            link=settings.link.settings(),
+            account=_account(folder, settings.link.daily_bytes),
             reporter=ReporterSettings(status_s=settings.status_s),
             on_state=lambda state: _record_link(folder, state),
         ),
@@ -123,6 +126,25 @@ def _record_link(folder: DataFolder, state: LinkState) -> None:
         log.warning("link state not recorded", cause=str(error))
 
 
+def _account(folder: DataFolder, daily_bytes: int) -> TrafficAccount:
+    async def keep(day: int, used_bytes: int) -> None:
+        try:
+            await asyncio.to_thread(write_private, folder.traffic, json.dumps([day, used_bytes]).encode())
+        except OSError as error:
+            log.warning("bytes of the day not recorded", cause=str(error))
+
+    return TrafficAccount(time.time, keep=keep, kept=_kept_traffic(folder), daily_bytes=daily_bytes)
+
+
+def _kept_traffic(folder: DataFolder) -> tuple[int, int]:
+    """Return the day and its bytes as an earlier process left them; zeros where it left nothing that can be read."""
+    try:
+        day, used_bytes = json.loads(folder.traffic.read_bytes())
+        return int(day), int(used_bytes)
+    except (OSError, ValueError, TypeError):
+        return 0, 0
+
+
 def _answer_signals(agent: Agent, settings: AgentSettings, reloads: _Reloads) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,7 +155,8 @@ def _answer_signals(agent: Agent, settings: AgentSettings, reloads: _Reloads) ->
 class _Reloads:
     """Reads the settings again at SIGHUP, in a process of its own: this one never loads what checks them."""
 
-    def __init__(self, handover: Handover, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, handover: Handover, tasks: asyncio.TaskGroup, agent: Agent) -> None:
+        self._agent = agent
         self._handover = handover
         self._tasks = tasks
 
@@ -156,4 +179,5 @@ class _Reloads:
             return
         fresh = settings_from(json.loads(answer))
         configure_logs(level=fresh.log_level, form=fresh.log_format)
+        self._agent.reload(fresh.link.settings(), fresh.link.daily_bytes)
         log.info("settings reloaded", taken=list(RELOADABLE))

@@ -19,6 +19,7 @@ from edgecore import config
 from edgecore.settings import RESOLVED
 from protocol.commands import run_command
 from protocol.errors import UsageError
+from protocol.linkconfiguration import LinkSection
 from protocol.objects.keys import NodeName
 
 app = typer.Typer(
@@ -46,6 +47,11 @@ def _setting(name: str, *names: str) -> Any:
     field = config.Settings.model_fields[name]
     default = f" (default: {field.default})" if field.default and isinstance(field.default, str | int | float) else ""
     return typer.Option(*names, help=f"{field.description}{default}", show_default=False)
+
+
+def _link_setting(name: str) -> Any:
+    field = LinkSection.model_fields[name]
+    return typer.Option(help=f"{field.description} (default: {field.default})", show_default=False)
 
 
 @app.command()
@@ -87,6 +93,12 @@ def run(  # noqa: PLR0913, PLR0917
     hub: Annotated[str | None, _setting("hub")] = None,
     status_s: Annotated[float | None, _setting("status_s")] = None,
     reserved_memory_mib: Annotated[int | None, _setting("reserved_memory_mib")] = None,
+    link_linger_ms: Annotated[float | None, _link_setting("linger_ms")] = None,
+    link_batch_bytes: Annotated[int | None, _link_setting("batch_bytes")] = None,
+    link_min_bytes: Annotated[int | None, _link_setting("min_bytes")] = None,
+    link_max_records: Annotated[int | None, _link_setting("max_records")] = None,
+    link_compression: Annotated[str | None, _link_setting("compression")] = None,
+    link_daily_bytes: Annotated[int | None, _link_setting("daily_bytes")] = None,
     log_level: Annotated[str | None, _setting("log_level")] = None,
     log_format: Annotated[str | None, _setting("log_format")] = None,
 ) -> None:

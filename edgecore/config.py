@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 from protocol.errors import UsageError
+from protocol.linkconfiguration import LinkSection, gather_flags
 
 
 class Settings(DaemonSettings):
@@ -36,6 +37,8 @@ class Settings(DaemonSettings):
     )
     reserved_memory_mib: int = Field(default=100, ge=0, description="Memory kept from pods for the system, MiB.")
 
+    link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
+
     @field_validator("hub")
     @classmethod
     def _web_sockets(cls, value: list[str]) -> list[str]:
@@ -55,7 +58,7 @@ def load(flags: dict[str, Any], config: Path | None) -> Settings:
     Raises:
         UsageError: A value is wrong, or the file cannot be read. One line.
     """
-    return resolve(Settings, flags, config)
+    return resolve(Settings, gather_flags(flags), config)
 
 
 def main() -> None:

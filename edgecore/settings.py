@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from protocol.errors import UsageError
 from protocol.logs import Format
+from protocol.settings import LinkOptions
 
 RESOLVED: Final = "EDGECORE_RESOLVED_SETTINGS"
 
-RELOADABLE: Final = ("log_level", "log_format")
+RELOADABLE: Final = ("log_level", "log_format", "link")
 """What a SIGHUP takes over; everything else needs a restart, which leaves the pods running."""
 
 
@@ -32,6 +33,7 @@ class AgentSettings:
         hub: Hub addresses that replace those learnt at join; empty to use the learnt ones.
         status_s: Seconds between node statuses while nothing changes.
         reserved_memory_mib: Memory kept from pods, MiB.
+        link: How this end of the link sends.
         log_level: Least severe level that is logged.
         log_format: How logs are written.
     """
@@ -42,6 +44,7 @@ class AgentSettings:
     hub: tuple[str, ...] = ()
     status_s: float = 300.0
     reserved_memory_mib: int = 100
+    link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Format = "auto"
 
@@ -81,5 +84,10 @@ def settings_from(values: Mapping[str, Any]) -> AgentSettings:
         TypeError: A name is unknown or one is missing.
         KeyError: The data folder is missing.
     """
-    plain = {**values, "data_dir": Path(values["data_dir"]), "hub": tuple(values.get("hub", ()))}
+    plain = {
+        **values,
+        "data_dir": Path(values["data_dir"]),
+        "hub": tuple(values.get("hub", ())),
+        "link": LinkOptions(**values.get("link", {})),
+    }
     return AgentSettings(**plain)

@@ -57,7 +57,9 @@ S = TypeVar("S", bound=DaemonSettings)
 
 def sources_of(program: str, file: Path | None = None) -> SettingsConfigDict:
     """Return the ``model_config`` of ``program``'s settings; they know no other names, and do not change."""
-    return SettingsConfigDict(yaml_file=file, env_prefix=f"{program.upper()}_", extra="forbid", frozen=True)
+    return SettingsConfigDict(
+        yaml_file=file, env_prefix=f"{program.upper()}_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
 
 
 def split_at_commas(value: object) -> object:

@@ -11,6 +11,9 @@ from protocol.payloads import Grant
 MAX_WINDOW_ITEMS = 4096
 """More cannot be granted: an ack that rejects a whole window must fit a frame."""
 
+_MAX_BATCHES = 4
+"""What waits when a batch goes may be more than it was to be filled to: so many times that goes in one."""
+
 DEFAULT_WINDOW = Grant(items=MAX_WINDOW_ITEMS, weight=1024 * 1024)
 
 
@@ -61,3 +64,35 @@ class LinkSettings:
     def busy_bytes(self) -> int:
         """From which weight on a batch goes without waiting while another is in flight."""
         return min(self.min_bytes, self.batch_bytes) if self.min_bytes else self.batch_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """What of a link its operator may set, in the operator's units; :mod:`protocol.linkconfiguration` documents each.
+
+    Attributes:
+        linger_ms: While a batch is in flight, how long the next may wait to fill up, milliseconds.
+        batch_bytes: What a batch is filled to.
+        min_bytes: While a batch is in flight, from which weight on the next goes without waiting; 0: ``batch_bytes``.
+        max_records: Items that the peer may have unsettled here, and so hand over at once.
+        compression: ``zstd``, ``snappy`` or ``none``.
+        daily_bytes: Cap of bytes per UTC day; 0 for none.
+    """
+
+    linger_ms: float = 20.0
+    batch_bytes: int = 32 * 1024
+    min_bytes: int = 0
+    max_records: int = MAX_WINDOW_ITEMS
+    compression: str = "zstd"
+    daily_bytes: int = 0
+
+    def settings(self) -> LinkSettings:
+        """Return the settings of a link under these options."""
+        return LinkSettings(
+            linger_s=self.linger_ms / 1000,
+            batch_bytes=self.batch_bytes,
+            min_bytes=self.min_bytes,
+            max_batch_bytes=_MAX_BATCHES * self.batch_bytes,
+            codec=Codec[self.compression.upper()],
+            window=Grant(self.max_records, DEFAULT_WINDOW.weight),
+        )

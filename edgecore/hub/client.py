@@ -15,7 +15,8 @@ from random import Random
 
 import structlog
 
-from edgecore.hub.session import Ending, Introduction, Session
+from edgecore.hub.session import Ending, Introduction, LinkTerms, Session
+from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
 from protocol.backoff import RECONNECT, Backoff, RetryPolicy
 from protocol.errors import AiokubeedgeError, ConnectionClosed, RemoteProtocolError
@@ -36,6 +37,9 @@ REFUSED_AT_LEAST_S = 60.0
 
 DIAL_S = 10.0
 """TCP, TLS and the WebSocket handshake may take so long together."""
+
+LONGEST_ABSENCE_S = 3600.0
+"""A cloud that asks for a longer absence is not heeded: a wrong number must not lose the node for good."""
 
 RESTATE_AFTER_S = 30.0
 """Away for longer, the node may have been given up: it then states all its reports again."""
@@ -88,7 +92,8 @@ class HubClient:
         introduction: Who this node is.
         load: Returns how busy the node is.
         rng: Source of jitter.
-        settings: The link's settings.
+        settings: The link's settings; may be changed, for the sessions to come.
+        account: Counts the node's bytes; None counts them for nobody.
         on_state: Told whenever the link's state changes.
     """
 
@@ -101,6 +106,7 @@ class HubClient:
         load: Callable[[], Load],
         rng: Random,
         settings: LinkSettings | None = None,
+        account: TrafficAccount | None = None,
         on_state: Callable[[LinkState], None] = lambda _: None,
     ) -> None:
         self._dial = dial
@@ -108,7 +114,8 @@ class HubClient:
         self._introduction = introduction
         self._load = load
         self._rng = rng
-        self._settings = settings
+        self.settings = settings or LinkSettings()
+        self._account = account or TrafficAccount(lambda: 0.0)
         self._tell = on_state
         self._session: Session | None = None
         self._dialling: asyncio.Timeout | None = None
@@ -127,7 +134,14 @@ class HubClient:
                 break
             delay_s = self._plan(ending)
             await self._pause(delay_s)
+        await self._account.checkpoint(asyncio.get_running_loop().time(), at_least_every_s=0.0)
         self._set_state(LinkState(Phase.STOPPED, "the agent stopped"))
+
+    def cap(self, daily_bytes: int) -> None:
+        """Change the daily cap; what it held may go at once."""
+        self._account.meter.daily_bytes = daily_bytes
+        if self._session is not None:
+            self._session.pump()
 
     def leave(self, reason: str = "the agent stops") -> None:
         """Say goodbye to the cloud and end :meth:`run`."""
@@ -172,7 +186,7 @@ class HubClient:
             self._introduction,
             load=self._load,
             rng=self._rng,
-            settings=self._settings,
+            terms=LinkTerms(self.settings, self._account),
             restate=self._last_seen is None or now - self._last_seen > RESTATE_AFTER_S,
             on_open=opened,
         )
@@ -186,9 +200,10 @@ class HubClient:
 
     def _plan(self, ending: Ending) -> float:
         """Return how long to wait after ``ending``, seconds, and say so."""
+        asked_s = min(ending.retry_after_s, LONGEST_ABSENCE_S)
         if ending.code in REFUSALS:
             advice = REFUSALS[CloseCode(ending.code)]
-            delay_s = self._refused.next_delay_s(at_least_s=max(REFUSED_AT_LEAST_S, ending.retry_after_s)) or 0.0
+            delay_s = self._refused.next_delay_s(at_least_s=max(REFUSED_AT_LEAST_S, asked_s)) or 0.0
             log.error(
                 "refused by the cloud, pods keep running", cause=ending.reason, advice=advice, code=int(ending.code)
             )
@@ -196,7 +211,7 @@ class HubClient:
             return delay_s
         if self._was_stable():
             self._backoff.reset()
-        delay_s = self._backoff.next_delay_s(at_least_s=ending.retry_after_s) or 0.0
+        delay_s = self._backoff.next_delay_s(at_least_s=asked_s) or 0.0
         log.warning(
             "offline, pods keep running", cause=ending.reason, code=int(ending.code), retry_in_s=round(delay_s, 2)
         )

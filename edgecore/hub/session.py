@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from edgecore.hub.owing import owe, take_verdicts
+from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.base import StorageUnavailable
 from edgecore.meta.store import MetaStore, StaleEpoch
 from edgecore.meta.upstream import Owed
@@ -48,6 +49,19 @@ class Introduction:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTerms:
+    """How the link sends, and what it may cost.
+
+    Attributes:
+        settings: The link's settings.
+        account: Counts the node's bytes and knows its daily cap.
+    """
+
+    settings: LinkSettings = field(default_factory=LinkSettings)
+    account: TrafficAccount = field(default_factory=lambda: TrafficAccount(lambda: 0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How a session ended.
 
@@ -73,7 +87,7 @@ class Session:
         introduction: Who this node is.
         load: Returns how busy the node is, for heartbeats.
         rng: Source of the link's jitter.
-        settings: The link's settings.
+        terms: How the link sends, and what it may cost.
         restate: Owe every remembered report again: the cloud may have given this node up meanwhile.
         on_open: Called once the cloud has accepted the node.
     """
@@ -86,7 +100,7 @@ class Session:
         *,
         load: Callable[[], Load],
         rng: Random,
-        settings: LinkSettings | None = None,
+        terms: LinkTerms | None = None,
         restate: bool = False,
         on_open: Callable[[Welcome], None] = lambda _: None,
     ) -> None:
@@ -96,7 +110,10 @@ class Session:
         self._restate = restate
         self._on_open = on_open
         self._loop = asyncio.get_running_loop()
-        self._link = Link(Side.EDGE, settings or LinkSettings(), rng, now=self._loop.time())
+        terms = terms or LinkTerms()
+        self._account = terms.account
+        self._account.tell_time(self._loop.time())
+        self._link = Link(Side.EDGE, terms.settings, rng, now=self._loop.time(), meter=self._account.meter)
         self._driver = LinkDriver(self._link, connection, self._handle, clock=self._loop.time)
         self._others: list[asyncio.Task[None]] = []
         self._welcome: Welcome | None = None
@@ -126,6 +143,10 @@ class Session:
             self._store.on_owed(None)
         retry_after_s = max(self._retry_after_s, closed.retry_after_s)
         return Ending(closed.code, closed.reason, retry_after_s, self._welcome is not None)
+
+    def pump(self) -> None:
+        """Have sent what may go by now, after something outside the link has changed."""
+        self._driver.pump()
 
     def leave(self, reason: str) -> None:
         """Say goodbye to the cloud and end the session."""
@@ -267,4 +288,6 @@ class Session:
             )
             self._link.send_volatile(encoder.encode(load), self._now())
             self._driver.pump()
+            self._account.tell_time(self._now())
+            await self._account.checkpoint(self._now())
             await asyncio.sleep(self._welcome.heartbeat_s)

@@ -7,6 +7,7 @@
       instance                the instance id, minted before the first join and never changed
       agent.lock              held while an agent runs
       link.json               what the agent last knew of its link
+      traffic.json            bytes of the link on the last day, as of some minutes ago
       pki/                    0700
         node.key              ECDSA P-256
         node.crt ca.crt
@@ -93,6 +94,11 @@ class DataFolder:
     def link(self) -> Path:
         """What the agent last knew of its link, for ``edgecore status``."""
         return self.root / "link.json"
+
+    @property
+    def traffic(self) -> Path:
+        """Bytes of the link on the last day."""
+        return self.root / "traffic.json"
 
     @property
     def pods(self) -> Path:
