@@ -23,6 +23,8 @@ MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 """No payload is longer once decompressed."""
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """No item's body is longer; Kubernetes' own limit for an object is about half of it."""
+MAX_SMALL_BYTES = 4096
+"""No payload is longer of a type that carries neither items nor verdicts nor an inventory."""
 HEADER_BYTES = 5
 
 _TYPE_BITS = 0x3F
@@ -103,6 +105,7 @@ class Frame(NamedTuple):
     payload: bytes | memoryview
 
 
+_LARGE = frozenset({FrameType.BATCH, FrameType.ACK, FrameType.INVENTORY})
 _TYPES: dict[int, FrameType] = {int(kind): kind for kind in FrameType}
 _CODECS: dict[int, Codec] = {int(codec): codec for codec in Codec}
 
@@ -138,7 +141,7 @@ def decode_frame(data: bytes) -> Frame:
 
     Raises:
         FrameError: It is too long, too short, of an unknown type or codec, or does not decompress within
-            :data:`MAX_PAYLOAD_BYTES`.
+            :data:`MAX_PAYLOAD_BYTES` (:data:`MAX_SMALL_BYTES` for most types).
     """
     if len(data) > MAX_FRAME_BYTES:
         raise FrameError(CloseCode.FRAME_TOO_LARGE, f"frame of {len(data)} bytes, limit {MAX_FRAME_BYTES}")
@@ -151,9 +154,12 @@ def decode_frame(data: bytes) -> Frame:
     if codec is None:
         raise FrameError(CloseCode.DECOMPRESSION_FAILED, f"unknown codec {data[0] >> _CODEC_SHIFT}")
     payload: bytes | memoryview = memoryview(data)[HEADER_BYTES:]
+    limit_bytes = MAX_PAYLOAD_BYTES if kind in _LARGE else MAX_SMALL_BYTES
     if codec is not Codec.NONE:
         try:
-            payload = decompress(codec, payload, MAX_PAYLOAD_BYTES)
+            payload = decompress(codec, payload, limit_bytes)
         except ValueError as exc:
             raise FrameError(CloseCode.DECOMPRESSION_FAILED, str(exc)) from exc
+    if len(payload) > limit_bytes:  # msgpack unfolds to many times its size: not what a few numbers need
+        raise FrameError(CloseCode.FRAME_TOO_LARGE, f"{kind.name} of {len(payload)} bytes, limit {limit_bytes}")
     return Frame(kind, int.from_bytes(data[1:HEADER_BYTES], "big"), payload)

@@ -491,10 +491,10 @@ class Link:
     def _on_ping(self, payload: Buffer, now: float) -> None:
         # Only the newest ping's answer counts, so one that cannot go out yet is replaced: a peer that pings and does
         # not read costs nothing.
-        self._pong = int(payloads.decode_number(payload))
+        self._pong = payloads.decode_id(payload)
 
     def _on_pong(self, payload: Buffer, now: float) -> None:
-        if self._keepalive.pong(int(payloads.decode_number(payload)), now):
+        if self._keepalive.pong(payloads.decode_id(payload), now):
             self.measures.round_trips.observe(self._keepalive.sample_s)
 
     def _on_volatile(self, payload: Buffer, now: float) -> None:
@@ -530,7 +530,7 @@ class Link:
             self._events.append(settled)
 
     def _on_nack(self, payload: Buffer, now: float) -> None:
-        self._sender.missing(int(payloads.decode_number(payload)), now)
+        self._sender.missing(payloads.decode_id(payload), now)
 
     _handlers: ClassVar[dict[FrameType, Callable[[Link, Buffer, float], None]]] = {
         FrameType.HELLO: _on_hello,

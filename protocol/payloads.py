@@ -39,6 +39,10 @@ MAX_NAMING_BYTES = 1024
 """What names an item (resource, namespace, name, uid, version, id) is no longer; the longest Kubernetes allows fit.
 Without it a frame of a few bytes could unfold into names of megabytes, which no window counts."""
 MAX_HELLO_BYTES = 4096
+MAX_NUMBER = (1 << 63) - 1
+"""Epochs and versions are no larger: both sides keep them in signed columns of 64 bits."""
+INTERVALS_S = (0.01, 1e7)
+"""What a welcome may ask for between heartbeats and before pings: less is a flood, more no timer holds."""
 MAX_CODE_CHARACTERS = 64
 MAX_REASON_CHARACTERS = 512
 DIGEST_BYTES = 16
@@ -162,8 +166,8 @@ def decode_hello(data: Buffer) -> tuple[Hello, Offer]:
     if len(data) > MAX_HELLO_BYTES:
         raise malformed(f"hello of {len(data)} bytes, limit {MAX_HELLO_BYTES}")
     _check("hello", fields, int, str, str, str, int, bytes, int, str, int, int, int)
-    if len(fields) < 11 or len(fields[5]) != DIGEST_BYTES:
-        raise malformed("hello: fields are missing or the digest has the wrong length")
+    if len(fields) < 11 or len(fields[5]) != DIGEST_BYTES or fields[4] > MAX_NUMBER:
+        raise malformed("hello: fields are missing, the digest has the wrong length or the epoch is out of range")
     version, node, instance, incarnation, epoch, digest, count, agent_version = fields[:8]
     hello = Hello(NodeName(node), instance, incarnation, epoch, digest, count, agent_version, version)
     return hello, _offer_of(fields[8:11])
@@ -192,7 +196,9 @@ def decode_welcome(data: Buffer) -> tuple[Welcome, Offer]:
     fields = _unpack(data, 8)
     _check("welcome", fields, int, str, int, _NUMBER, _NUMBER, int, int, int)
     epoch, incarnation, resume, heartbeat_s, keepalive_s = fields[:5]
-    if resume >= len(_RESUMES) or not heartbeat_s or not keepalive_s:
+    lowest, highest = INTERVALS_S
+    intervals = (heartbeat_s, keepalive_s)
+    if resume >= len(_RESUMES) or epoch > MAX_NUMBER or min(intervals) < lowest or max(intervals) > highest:
         raise malformed("welcome: a value is out of range")
     return Welcome(epoch, incarnation, _RESUMES[resume], heartbeat_s, keepalive_s), _offer_of(fields[5:8])
 
@@ -234,7 +240,7 @@ def decode_batch(data: Buffer) -> tuple[int, int, list[Item], bool]:
     if not 0 < count <= MAX_BATCH_ITEMS:
         raise malformed(f"batch of {count} items")
     _check_columns("batch", count, str, resources, namespaces, names, uids, *((ids,) if ids else ()))
-    _check_columns("batch", count, int, versions)
+    _check_versions("batch", count, versions)
     _check_columns("batch", count, bytes, bodies)
     sizes = list(map(len, bodies))
     if max(ops) >= len(_OPS) or max(sizes) > MAX_BODY_BYTES:
@@ -253,6 +259,12 @@ def _check_columns(what: str, count: int, wanted: type, *columns: Any) -> None:
     for column in columns:
         if type(column) is not tuple or len(column) != count or set(map(type, column)) != only:
             raise malformed(f"{what}: a column is not {count} values of {wanted.__name__}")
+
+
+def _check_versions(what: str, count: int, versions: Any) -> None:
+    _check_columns(what, count, int, versions)
+    if min(versions) < 0 or max(versions) > MAX_NUMBER:
+        raise malformed(f"{what}: a version is out of range")
 
 
 def _check_naming(what: str, size_bytes: int, count: int) -> None:
@@ -282,7 +294,7 @@ def decode_inventory(data: Buffer) -> tuple[int, int, bool, list[InventoryEntry]
     _check_naming("inventory", len(data), count)
     if count:
         _check_columns("inventory", count, str, resources, namespaces, names, uids)
-        _check_columns("inventory", count, int, versions)
+        _check_versions("inventory", count, versions)
         keys = map(_new_key, zip(resources, namespaces, names, strict=True))
         return sequence, confirmed, bool(last), list(map(_new_entry, zip(keys, uids, versions, strict=True)))
     return sequence, confirmed, bool(last), []
@@ -369,6 +381,18 @@ def decode_number(data: Buffer) -> float:
     _check("number", fields, _NUMBER)
     value: float = fields[0]
     return value
+
+
+def decode_id(data: Buffer) -> int:
+    """Decode a payload of one whole number: pings, pongs, nacks.
+
+    Raises:
+        FrameError: It is malformed.
+    """
+    number = decode_number(data)
+    if type(number) is not int:
+        raise malformed("number: it is not whole")
+    return number
 
 
 def encode_volatile(ping: int, body: bytes) -> bytes:

@@ -59,7 +59,12 @@ class Receiver:
         """Judge the number of an arriving frame: true if it is the next one.
 
         A repeat is answered with an ack, the first frame after a gap with a request to go back.
+
+        Raises:
+            RemoteProtocolError: It confirms an ack that was never sent.
         """
+        if confirmed > self._settled:
+            raise RemoteProtocolError(CloseCode.BAD_ACK, f"frame {confirmed} confirmed, {self._settled} settled")
         if confirmed > self._confirmed:
             self._confirmed = confirmed
             for settled in [number for number in self._exceptions if number <= confirmed]:
@@ -83,10 +88,21 @@ class Receiver:
         self._open[sequence] = (items, weight)
         self.unsettled_items += items
         self.unsettled_weight += weight
+        self._check_unconfirmed(items)
         # Bytes may be overdrawn by the one frame that was sent while some were left.
         before = self.unsettled_weight - weight
         if self.unsettled_items > self._granted.items or before > self._granted.weight:
             raise RemoteProtocolError(CloseCode.WINDOW_EXCEEDED, "more was sent than the window allows")
+
+    def _check_unconfirmed(self, items: int) -> None:
+        """Hold a peer to the window also by what it has not confirmed.
+
+        A sender counts as settled what it has processed the ack of, and then confirms it; so what it has not confirmed
+        is within the window too. One that confirms nothing would have every exception repeated to it in every ack.
+        """
+        unconfirmed = items + sum(map(len, self._exceptions.values())) if self._exceptions else items
+        if unconfirmed > self._granted.items:
+            raise RemoteProtocolError(CloseCode.WINDOW_EXCEEDED, "more is unconfirmed than the window allows")
 
     def time(self, sequence: int, now: float) -> None:
         """Remember when a frame arrived, to tell its sender with the ack."""

@@ -6,6 +6,7 @@ one node, lives for a while, and enrols one public key. Nothing here does I/O; `
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -141,8 +142,10 @@ def _claims(payload: dict[str, Any]) -> Claims:
             issued_at=float(payload["iat"]),
             expires_at=float(payload["exp"]),
         )
-    except (TypeError, ValueError, IdentityError) as exc:
+    except (TypeError, ValueError, OverflowError, IdentityError) as exc:
         raise TokenError("TokenInvalid", f"the token's claims are not acceptable: {exc}") from exc
+    if not (math.isfinite(claims.issued_at) and math.isfinite(claims.expires_at)):
+        raise TokenError("TokenInvalid", "the token's claims are not acceptable: iat, exp")
     if not _TOKEN_ID.match(claims.id):
         raise TokenError("TokenInvalid", "the token's claims are not acceptable: jti")
     return claims

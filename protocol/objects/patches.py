@@ -1,7 +1,7 @@
 """Patches: JSON merge patch (RFC 7386), JSON patch (RFC 6902), and Kubernetes' strategic merge patch.
 
 None of them changes the object it is given: the result shares the parts that did not change. Only the cloud imports
-this module: ``jsonpatch`` comes with the ``cloud`` extra.
+this module.
 
 Source: RFC 7386, RFC 6902; Kubernetes "strategic merge patch" (sig-api-machinery) for the directives ``$patch``,
 ``$retainKeys``, ``$setElementOrder/<list>`` and ``$deleteFromPrimitiveList/<list>``.
@@ -10,14 +10,14 @@ Source: RFC 7386, RFC 6902; Kubernetes "strategic merge patch" (sig-api-machiner
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any, Final, Protocol
 
-import jsonpatch
 import orjson
 
 from protocol.errors import AiokubeedgeError
+from protocol.objects import jsonpatch
+from protocol.objects.jsonpatch import FailedOperation, MalformedOperation, Operation
 from protocol.objects.keys import Body
 
 MAX_OPERATIONS: Final = 10_000
@@ -82,10 +82,11 @@ def json_patch(target: Body, operations: Any) -> Body:
     if not isinstance(operations, list) or len(operations) > MAX_OPERATIONS:
         raise PatchMalformed(f"a JSON patch must be a list of at most {MAX_OPERATIONS} operations")
     try:
-        patched: Body = _apply_each([jsonpatch.JsonPatch([operation]) for operation in operations], deepcopy(target))
-    except jsonpatch.InvalidJsonPatch as error:
+        patched = _apply_each(list(map(Operation, operations)), orjson.loads(orjson.dumps(target)))
+        orjson.dumps(patched)  # what nests too deep shows here, and not when it is stored
+    except MalformedOperation as error:
         raise PatchMalformed(str(error)) from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+    except FailedOperation as error:
         raise PatchFailed(str(error)) from error
     except (RecursionError, orjson.JSONEncodeError) as error:
         raise PatchFailed("the patch nests too deep") from error
@@ -94,16 +95,35 @@ def json_patch(target: Body, operations: Any) -> Body:
     return patched
 
 
-def _apply_each(patches: Sequence[jsonpatch.JsonPatch], document: Any) -> Any:
+def _apply_each(operations: Sequence[Operation], document: Any) -> Any:
     copied = 0
-    for patch in patches:
-        operation = patch.patch[0]
-        if operation["op"] == "copy":
-            copied += len(orjson.dumps(jsonpatch.JsonPointer(operation["from"]).resolve(document)))
+    for each in operations:
+        if each.name == "add":
+            document = jsonpatch.add(document, each.path, each.value)
+        elif each.name == "replace":
+            document = jsonpatch.replace(document, each.path, each.value)
+        elif each.name == "remove":
+            document = jsonpatch.remove(document, each.path)
+        elif each.name == "test":
+            jsonpatch.check(document, each.path, each.value)
+        elif each.name == "move":
+            document = _move(document, each)
+        else:
+            encoded = orjson.dumps(jsonpatch.resolve(document, each.source))
+            copied += len(encoded)
             if copied > MAX_COPIED_BYTES:
                 raise PatchFailed(f"the patch copies more than {MAX_COPIED_BYTES} bytes")
-        document = patch.apply(document, in_place=True)
+            document = jsonpatch.add(document, each.path, orjson.loads(encoded))
     return document
+
+
+def _move(document: Any, operation: Operation) -> Any:
+    """Move a value; into itself it cannot go."""
+    source, path = operation.source, operation.path
+    if len(path) > len(source) and path[: len(source)] == source:
+        raise PatchFailed("a value cannot be moved into itself")
+    moved = jsonpatch.resolve(document, source)
+    return jsonpatch.add(jsonpatch.remove(document, source), path, moved)
 
 
 def strategic_merge(target: Body, patch: Body, rules: MergeRules) -> Body:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -16,6 +17,7 @@ from protocol.frames import (
     HEADER_BYTES,
     MAX_FRAME_BYTES,
     MAX_PAYLOAD_BYTES,
+    MAX_SMALL_BYTES,
     CloseCode,
     FrameType,
     codec_of,
@@ -375,3 +377,41 @@ def test_an_unknown_version_is_told_before_anything_else_is_read(version: int) -
     with pytest.raises(FrameError) as caught:
         payloads.decode_hello(msgpack.packb((version, ["another"], "shape")))
     assert caught.value.code == CloseCode.UNKNOWN_VERSION
+
+
+@pytest.mark.parametrize("codec", [Codec.NONE, Codec.ZSTD])
+@pytest.mark.parametrize("kind", [FrameType.HELLO, FrameType.PING, FrameType.VOLATILE, FrameType.ERROR])
+def test_a_payload_is_held_to_the_limit_of_its_type(kind: FrameType, codec: Codec) -> None:
+    with pytest.raises(FrameError) as refused:
+        decode_frame(encode_frame(kind, 1, bytes(MAX_SMALL_BYTES + 1), codec))
+    too_large = CloseCode.FRAME_TOO_LARGE if codec is Codec.NONE else CloseCode.DECOMPRESSION_FAILED
+    assert refused.value.code == too_large
+    decode_frame(encode_frame(kind, 1, bytes(MAX_SMALL_BYTES), codec))
+
+
+@pytest.mark.parametrize("version", [-1, 1 << 63])
+def test_versions_are_numbers_that_disks_can_hold(version: int) -> None:
+    item, entry = put("web")._replace(version=Revision(version)), ENTRY._replace(version=Revision(version))
+    with pytest.raises(FrameError, match="out of range"):
+        payloads.decode_batch(payloads.encode_batch(1, 0, [item]))
+    with pytest.raises(FrameError, match="out of range"):
+        payloads.decode_inventory(payloads.encode_inventory(1, 0, [entry], last=True))
+
+
+@pytest.mark.parametrize("interval_s", [0, 1e-9, 1e300])
+def test_a_welcome_cannot_ask_for_a_flood_or_for_silence(interval_s: float) -> None:
+    for welcome in (Welcome(7, "i", heartbeat_s=interval_s), Welcome(7, "i", keepalive_s=interval_s)):
+        with pytest.raises(FrameError, match="out of range"):
+            payloads.decode_welcome(payloads.encode_welcome(welcome, OFFER))
+
+
+def test_epochs_have_an_end() -> None:
+    with pytest.raises(FrameError, match="out of range"):
+        payloads.decode_welcome(payloads.encode_welcome(Welcome(1 << 63, "i"), OFFER))
+    with pytest.raises(FrameError, match="out of range"):
+        payloads.decode_hello(payloads.encode_hello(replace(NODE, epoch=1 << 63), OFFER))
+
+
+def test_ids_are_whole_numbers() -> None:
+    with pytest.raises(FrameError, match="whole"):
+        payloads.decode_id(payloads.encode_number(1e300))

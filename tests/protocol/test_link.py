@@ -367,6 +367,23 @@ def test_a_peer_that_ignores_the_window_is_cut_off() -> None:
     assert ended(edge).code == CloseCode.WINDOW_EXCEEDED
 
 
+def test_a_peer_that_confirms_an_ack_that_was_never_sent_is_cut_off() -> None:
+    _, edge = link_pair()
+    edge.receive(frame(FrameType.BATCH, encode_batch(1, 1, [put("a")])), 0.0)
+    assert ended(edge).code == CloseCode.BAD_ACK
+
+
+def test_a_peer_that_never_confirms_cannot_make_the_exceptions_grow() -> None:
+    _, edge = link_pair(edge=LinkSettings(window=Grant(3, 1 << 20)))
+    for number in range(1, 4):
+        edge.receive(frame(FrameType.BATCH, encode_batch(number, 0, [put(f"p{number}")])), 0.0)
+        edge.settle(number, [Verdict.rejected("Invalid", "no")], 0.0)
+        output(edge, 0.0)
+    assert edge.closed is None
+    edge.receive(frame(FrameType.BATCH, encode_batch(4, 0, [put("p4")])), 0.0)
+    assert ended(edge).code == CloseCode.WINDOW_EXCEEDED
+
+
 def test_while_a_batch_is_in_flight_the_next_lingers() -> None:
     cloud, edge = link_pair(cloud=LinkSettings(linger_s=0.020))
     cloud.send(put("a"), 0.0)

@@ -18,7 +18,7 @@ from protocol.objects.patches import (
 )
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=12,
 )
@@ -93,6 +93,9 @@ def test_a_json_patch_leaves_its_target_alone(target: Any, value: Any) -> None:
         ([{"op": "test", "path": "/a", "value": 2}], PatchFailed),
         ([{"op": "replace", "path": "", "value": 7}], PatchFailed),
         ([{"op": "add", "path": "/a/b/c", "value": 7}], PatchFailed),
+        ([{"op": "copy", "path": "/b"}], PatchMalformed),
+        ([{"op": "move", "from": 7, "path": "/b"}], PatchMalformed),
+        ([{"op": "test", "path": "/a", "value": True}], PatchFailed),
     ],
 )
 def test_bad_json_patches_are_told_apart(operations: Any, error: type[Exception]) -> None:
