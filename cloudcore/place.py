@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
+
 from cloudcore.config import Settings
 from cloudcore.hub.server import hub_url
+from cloudcore.security.accountkeys import AccountKeys
 from cloudcore.security.ca import CertificateAuthority
 from cloudcore.security.serving import server_context, server_credential, write_admin_kubeconfig
 from cloudcore.sockets import DATABASE, Listeners, read_run_file, write_run_file
 from protocol.errors import UsageError
 from protocol.objects.times import timestamp
+
+log = structlog.get_logger(__name__)
 
 KUBECONFIG: Final = "admin.kubeconfig"
 _TCP_PORTS: Final = ("api_port", "ws_port", "enrol_port", "metrics_port")
@@ -32,6 +37,7 @@ class Place:
     certificate: tuple[Path, Path]
     sockets: dict[str, socket.socket]
     started_at: float
+    account_keys: AccountKeys
 
     @classmethod
     def open(cls, settings: Settings, *, now: float) -> Self:
@@ -45,6 +51,7 @@ class Place:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             authority = CertificateAuthority.load_or_create(data_dir / "pki", now)
             certificate = server_credential(authority, data_dir / "pki", names, now)
+            account_keys = AccountKeys.load_or_create(data_dir / "pki")
         except OSError as exc:
             raise UsageError(f"the data folder {data_dir} cannot be used: {exc.strerror or exc}") from exc
         listeners = Listeners(settings.listen, recorded=_recorded_ports(data_dir))
@@ -55,8 +62,12 @@ class Place:
                 explicit=name in settings.explicit_ports,
                 host=_LOOPBACK if name == "metrics_port" else None,
             )
-        place = cls(data_dir, names, authority, certificate, listeners.bound, now)
-        write_admin_kubeconfig(authority, place.kubeconfig, place.api_url, now)
+        place = cls(data_dir, names, authority, certificate, listeners.bound, now, account_keys)
+        try:
+            write_admin_kubeconfig(authority, place.kubeconfig, place.api_url, now)
+        except OSError as exc:  # a disk that is full lets the folder be read, not be written
+            place.close()
+            raise UsageError(f"cannot write into {data_dir}: {exc.strerror or exc}") from exc
         return place
 
     @property
@@ -88,7 +99,10 @@ class Place:
         return server_context(*self.certificate, ca=self.authority, clients=clients)
 
     def announce(self, *, ready: bool) -> None:
-        """Record this run in the folder: for ``cloudcore status``, and so that the ports stay the same."""
+        """Record this run in the folder: for ``cloudcore status``, and so that the ports stay the same.
+
+        A full disk is no reason not to serve: that this run is not recorded is logged.
+        """
         record = {
             "pid": os.getpid(),
             "ready": ready,
@@ -99,7 +113,10 @@ class Place:
             "join": f"https://{_bracketed(self.names[0])}:{self.ports['enrol_port']}",
             "kubeconfig": str(self.kubeconfig),
         }
-        write_run_file(self.data_dir, record)
+        try:
+            write_run_file(self.data_dir, record)
+        except OSError as exc:
+            log.warning("this run is not recorded", cause=exc.strerror or str(exc))
 
     def close(self) -> None:
         """Close the listening sockets."""
