@@ -25,12 +25,14 @@ from cloudcore.apiserver.http.authz import NodeAuthorizer
 from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.ownservice import publish
 from cloudcore.apiserver.registry import Registry
 from cloudcore.clock import SystemClock
 from cloudcore.config import Settings
 from cloudcore.controllers.manager import ControllerManager, ControllerSettings
 from cloudcore.events import EventRecorder
 from cloudcore.hub.hub import Hub
+from cloudcore.hub.nodemetrics import node_metrics
 from cloudcore.hub.server import HubServer
 from cloudcore.hub.settings import HubSettings
 from cloudcore.informers import Informers
@@ -44,8 +46,8 @@ from cloudcore.store.base import Store
 from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
-from protocol.objects.keys import ObjectKey
-from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, NODES
+from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class CloudCore:
 
     def __init__(self, store: Store, settings: Settings, place: Place) -> None:
         self._place = place
+        self._heartbeat_s = settings.heartbeat_s
         self.clock = SystemClock()
         self.store = store
         self.limits = Limits(max_pending_pods=settings.max_pending_pods)
@@ -97,6 +100,7 @@ class CloudCore:
             ),
         )
         self.registry.provide(NODE_LINKS, self.hub.node_links)
+        self.registry.provide(NODE_METRICS, self._node_metrics)
         self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         self.enrolment = EnrolmentServer(
             Joining(client("system:enrolment"), place.authority, self.clock.wall),
@@ -110,6 +114,7 @@ class CloudCore:
                 authenticator=CertificateAuthenticator(self._superseded),
                 authorizer=NodeAuthorizer(self.hub.router.contains),
                 readiness=self._readiness(),
+                exposition=self._exposition,
             )
         )
         self.loop_lag = LoopLag()
@@ -118,6 +123,7 @@ class CloudCore:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return."""
         await bootstrap(self.registry)
+        await publish(LocalClient(self.registry), self._place.names, self._place.ports["api_port"])
         api, edges = ApiServer(self.app), HubServer(self.hub, self._place.tls(ssl.CERT_REQUIRED))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in self._parts().items()]
@@ -165,6 +171,13 @@ class CloudCore:
             "hub": lambda: "" if self.hub.ready.is_set() else "slices are not known yet",
             "store": lambda: self.store.trouble,
         }
+
+    def _exposition(self) -> bytes:
+        return self.metrics.exposition()
+
+    def _node_metrics(self) -> list[Body]:
+        nodes = self.hub.router.records(NODES)
+        return node_metrics(nodes, self.hub.sessions, window_s=self._heartbeat_s, now=self.clock.wall())
 
     def _superseded(self, node: str, certificate_der: bytes) -> bool:
         record = self.hub.router.record(ObjectKey(NODES, "", node))

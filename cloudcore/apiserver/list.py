@@ -73,7 +73,8 @@ async def list_objects(registry: Registry, target: Target, options: ListOptions 
         raise failures.not_allowed(target.kind, "list")
     selection = select(target.version or target.kind, options.label_selector, options.field_selector, target.name)
     if target.kind.virtual:
-        records = registry.virtual_records(target.kind)
+        place = target.namespace
+        records = [each for each in registry.virtual_records(target.kind) if place in {"", each.key.namespace}]
         return Page(await selected(selection, records), registry.store.revision)
     at, after = _position(registry, options)
     listing = await registry.store.list(target.kind.resource, namespace=target.namespace or None, at=at)

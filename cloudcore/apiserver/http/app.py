@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -77,6 +77,7 @@ class AppSettings:
         authenticator: Turns credentials into users.
         authorizer: Decides what users may do.
         readiness: Checks behind ``/readyz``, by name.
+        exposition: Returns what ``/metrics`` shows; None: there is no such path.
         max_in_flight: Requests worked on at a time, watches not counted.
     """
 
@@ -84,6 +85,7 @@ class AppSettings:
     authenticator: Authenticator = field(default_factory=CertificateAuthenticator)
     authorizer: Authorizer = field(default_factory=lambda: NodeAuthorizer(lambda _node, _key: False))
     readiness: Mapping[str, Check] = field(default_factory=dict)
+    exposition: Callable[[], bytes] | None = None
     max_in_flight: int = MAX_IN_FLIGHT
 
 
@@ -97,7 +99,7 @@ class App:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._registry = settings.registry
-        self._documents = Documents(settings.registry.kinds, settings.readiness)
+        self._documents = Documents(settings.registry.kinds, settings.readiness, exposition=settings.exposition)
         self._in_flight = 0
         self._of_nodes: Counter[str] = Counter()
         self.streams = WatchStreams()

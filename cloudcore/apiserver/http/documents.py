@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -19,6 +19,10 @@ from cloudcore.apiserver.http.version import version_info
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.errors import MethodNotAllowed, NotFound
 
+EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+Exposition = Callable[[], bytes]
+"""Returns the metrics in Prometheus' text form."""
+
 _HEALTH: Final = ("healthz", "livez", "readyz")
 
 
@@ -28,11 +32,15 @@ class Documents:
     Args:
         kinds: All kinds.
         readiness: Checks behind ``/readyz``, by name.
+        exposition: Returns what ``/metrics`` shows, if that is served.
     """
 
-    def __init__(self, kinds: Iterable[Kind], readiness: Mapping[str, Check]) -> None:
+    def __init__(
+        self, kinds: Iterable[Kind], readiness: Mapping[str, Check], *, exposition: Exposition | None = None
+    ) -> None:
         self._table = kinds
         self._readiness = readiness
+        self._exposition = exposition
         self._openapi = OpenApi(kinds)
 
     @property
@@ -67,6 +75,8 @@ class Documents:
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         parts = [part for part in path.split("/") if part]
+        if parts == ["metrics"] and self._exposition is not None:
+            return web.Response(body=self._exposition(), headers={"Content-Type": EXPOSITION})
         if parts[:1] == ["openapi"]:
             return await self._serve_openapi(request, parts[1:])
         return self._serve_discovery(request, parts)
@@ -107,5 +117,6 @@ class Documents:
 
     def _paths(self) -> list[str]:
         groups = {f"/apis/{kind.group}/{kind.version}" for kind in self._kinds if kind.group}
-        return ["/api", "/api/v1", "/apis", *sorted(groups), "/healthz", "/livez", "/openapi/v2", "/openapi/v3",
+        return ["/api", "/api/v1", "/apis", *sorted(groups), "/healthz", "/livez", "/metrics",
+                "/openapi/v2", "/openapi/v3",
                 "/readyz", "/version"]  # fmt: skip

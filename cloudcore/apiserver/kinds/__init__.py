@@ -11,6 +11,7 @@ from cloudcore.apiserver.kinds import (
     edge,
     events,
     limits,
+    metrics,
     networking,
     platform,
     rbac,
@@ -37,6 +38,7 @@ _GROUPS = (
     events,
     certificates,
     webhooks,
+    metrics,
     edge,
 )
 """In the order of discovery."""
