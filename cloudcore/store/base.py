@@ -14,7 +14,7 @@ Contract (``tests/contracts/store.py`` holds every engine to it; the rules are i
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -120,6 +120,11 @@ class Progress:
     revision: Revision
 
 
+Since = Revision | Mapping[str, Revision]
+"""Where a watch begins: behind one revision, or behind one for each resource. An engine whose resources have no order
+among each other (a Kubernetes API server promises none) is followed from what each one's list said."""
+
+
 class Watch(Protocol):
     """An open watch. It holds a position in the store's history, not a queue of its own.
 
@@ -209,7 +214,7 @@ class Store(Protocol):
         """
 
     def watch(
-        self, resources: Collection[str], *, since: Revision, namespace: str | None = None, bookmark_s: float = 60.0
+        self, resources: Collection[str], *, since: Since, namespace: str | None = None, bookmark_s: float = 60.0
     ) -> Watch:
         """Watch ``resources`` for changes after revision ``since``; a bookmark at least every ``bookmark_s``."""
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from cloudcore.errors import NotFound, StorageUnavailable
-from cloudcore.store.base import Listing, Record
+from cloudcore.store.base import Listing, Record, Since
 from cloudcore.store.history import History
 from cloudcore.store.ledger import Group, Ledger
 from cloudcore.store.watch import HistoryWatch
@@ -129,7 +129,7 @@ class GroupCommitStore(ABC):
         return await self._submit(Delete(key, waiter, _precondition(expected, expected_uid)), waiter)
 
     def watch(
-        self, resources: Collection[str], *, since: Revision, namespace: str | None = None, bookmark_s: float = 60.0
+        self, resources: Collection[str], *, since: Since, namespace: str | None = None, bookmark_s: float = 60.0
     ) -> HistoryWatch:
         """Watch ``resources`` for changes after revision ``since``; the caller closes the watch."""
         watch = HistoryWatch(self._history, resources, since=since, namespace=namespace, bookmark_s=bookmark_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cloudcore.errors import Gone
 from cloudcore.store.base import Change, Listing, Record
@@ -64,6 +64,10 @@ class History:
             return Listing([] if shelf is None else shelf.select(namespace), self.revision)
         self.check_known(resource, at)
         return Listing([] if shelf is None else shelf.select_at(namespace, at), at)
+
+    def reached(self, resources: Collection[str]) -> Revision:
+        """Return the revision up to which every change of ``resources`` is here."""
+        return self.revision
 
     def check_known(self, resource: str, revision: Revision) -> None:
         """Check that all changes of ``resource`` after ``revision`` are here.

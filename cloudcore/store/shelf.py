@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -57,6 +57,16 @@ class Shelf:
         """Put a record there that is no change: it was committed before this store was opened."""
         self.records[record.key] = record
         self._added.append(record.key)
+
+    def restart(self, records: Iterable[Record], revision: Revision) -> None:
+        """Begin anew with the records of a complete list; every position there was is compacted away."""
+        self.records = {record.key: record for record in records}
+        self._keys, self._added, self._removed = [], list(self.records), False
+        self.first = self.end + 1
+        self.floor = revision
+        self.size_bytes = 0
+        self.changes.clear()
+        self._stamps.clear()
 
     def apply(self, change: Change) -> None:
         """Append ``change`` and make it the state."""

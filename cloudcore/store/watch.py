@@ -8,12 +8,12 @@ on from its position, or gets ``Gone`` once that has been compacted. One task ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import Self
 
 from cloudcore.errors import Gone
-from cloudcore.store.base import Change, Progress
+from cloudcore.store.base import Change, Progress, Since
 from cloudcore.store.history import History
 from cloudcore.store.shelf import Shelf
 from protocol.objects.keys import Revision
@@ -27,7 +27,7 @@ class HistoryWatch:
     Args:
         history: What to read.
         resources: The group-resources.
-        since: The revision after which to start.
+        since: The revision after which to start; of each resource its own, where several are given.
         namespace: Only this namespace's objects; None for all.
         bookmark_s: Seconds after which a bookmark is due if there was nothing else.
     """
@@ -37,11 +37,12 @@ class HistoryWatch:
         history: History,
         resources: Collection[str],
         *,
-        since: Revision,
+        since: Since,
         namespace: str | None = None,
         bookmark_s: float = 60.0,
     ) -> None:
         self._history = history
+        self._resources = tuple(resources)
         self._namespace = namespace
         self._bookmark_s = bookmark_s
         self._loop = asyncio.get_running_loop()
@@ -51,7 +52,7 @@ class HistoryWatch:
         self._positions: dict[Shelf, int] = {}
         self._gone: Gone | None = None
         self._closed = False
-        self._open(resources, since)
+        self._open({resource: since if isinstance(since, int) else since[resource] for resource in resources})
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -90,14 +91,14 @@ class HistoryWatch:
             self._timer = None
         self.wake()
 
-    def _open(self, resources: Collection[str], since: Revision) -> None:
+    def _open(self, positions: Mapping[str, Revision]) -> None:
         try:
-            for resource in resources:
+            for resource, since in positions.items():
                 self._history.check_known(resource, since)
         except Gone as gone:
             self._gone = gone
             return
-        for resource in resources:
+        for resource, since in positions.items():
             shelf = self._history.shelf(resource)
             self._positions[shelf] = shelf.position_after(since)
             shelf.listeners[self] = None
@@ -125,10 +126,10 @@ class HistoryWatch:
         unread = [shelf for shelf, position in self._positions.items() if position < shelf.end]
         if not unread:
             due = self._loop.time() >= self._bookmark_at
-            return Progress((), history.revision) if due else None
+            return Progress((), history.reached(self._resources)) if due else None
         changes = self._take(unread, limit)
         complete = all(self._positions[shelf] == shelf.end for shelf in unread)
-        revision = history.revision if complete else changes[-1].revision
+        revision = history.reached(self._resources) if complete else changes[-1].revision
         if self._namespace is not None:
             changes = [change for change in changes if change.record.key.namespace == self._namespace]
             if not changes:

@@ -9,7 +9,7 @@ from cloudcore.errors import NotFound, StorageUnavailable
 from cloudcore.store.base import Store
 from cloudcore.store.memory import CommitStep, MemoryDisk, MemoryStore
 from protocol.objects.keys import Uid
-from tests.contracts.store import LEASE, POD, StoreContract, StoreLab, tail
+from tests.contracts.store import LEASE, POD, PODS, StoreContract, StoreLab, tail
 
 
 @dataclass
@@ -84,11 +84,11 @@ async def test_a_crash_keeps_what_was_on_disk_whether_acknowledged_or_not(step: 
     after = store.crash()
     with pytest.raises(StorageUnavailable):
         await writing
-    assert bool((await after.list("pods")).records) is survives
+    assert bool((await after.list(PODS)).records) is survives
     assert after.incarnation == store.incarnation
     gate.opened.set()
     await asyncio.sleep(0)
-    assert bool((await after.list("pods")).records) is survives
+    assert bool((await after.list(PODS)).records) is survives
     await after.close()
 
 
@@ -96,7 +96,7 @@ async def test_a_crash_loses_volatile_updates_and_ends_watches() -> None:
     store = MemoryStore()
     created = await store.create(LEASE, tail("edge-1"), uid=Uid("l"))
     await store.update(LEASE, tail("edge-1", renewed=1), volatile=True)
-    watch = store.watch(["pods"], since=store.revision)
+    watch = store.watch([PODS], since=store.revision)
     after = store.crash()
     assert await anext(aiter(watch), None) is None
     assert await after.get(LEASE) == created
@@ -118,7 +118,7 @@ async def test_a_crash_refuses_writers_in_the_queue_and_later_ones() -> None:
 async def test_bookmarks_come_in_virtual_time() -> None:
     loop = asyncio.get_running_loop()
     store = MemoryStore()
-    watch = store.watch(["pods"], since=store.revision, bookmark_s=60.0)
+    watch = store.watch([PODS], since=store.revision, bookmark_s=60.0)
     start = loop.time()
     first = await anext(watch)
     assert (first.changes, first.revision, loop.time() - start) == ((), store.revision, 60.0)
@@ -133,7 +133,7 @@ async def test_bookmarks_come_in_virtual_time() -> None:
 async def test_a_change_puts_the_next_bookmark_off() -> None:
     loop = asyncio.get_running_loop()
     store = MemoryStore()
-    watch = store.watch(["pods"], since=store.revision, bookmark_s=60.0)
+    watch = store.watch([PODS], since=store.revision, bookmark_s=60.0)
     start = loop.time()
 
     async def write_later() -> None:

@@ -9,7 +9,7 @@ import pytest
 from cloudcore.store.sqlite import SqliteStore, backup, restore
 from protocol.errors import UsageError
 from protocol.objects.keys import ObjectKey, Uid
-from tests.contracts.store import POD, tail
+from tests.contracts.store import POD, PODS, tail
 
 
 async def test_a_backup_of_a_live_store_restores_under_a_new_incarnation(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ async def test_a_backup_taken_under_load_is_of_one_moment(tmp_path: Path) -> Non
     async def write_pairs() -> int:
         pairs = 0
         while not stop.is_set():
-            keys = [ObjectKey(resource, "d", str(pairs)) for resource in ("pods", "secrets")]
+            keys = [ObjectKey(resource, "d", str(pairs)) for resource in (PODS, "secrets")]
             await asyncio.gather(*(store.create(key, tail(key.name), uid=Uid(str(key))) for key in keys))
             pairs += 1
         return pairs
@@ -45,7 +45,7 @@ async def test_a_backup_taken_under_load_is_of_one_moment(tmp_path: Path) -> Non
     pairs = await writing
     for turn in range(3):
         copy = await SqliteStore.open(tmp_path / f"backup-{turn}.db")
-        pods = [record.key.name for record in (await copy.list("pods")).records]
+        pods = [record.key.name for record in (await copy.list(PODS)).records]
         secrets = [record.key.name for record in (await copy.list("secrets")).records]
         assert pods == secrets
         assert len(pods) <= pairs

@@ -16,7 +16,7 @@ from cloudcore.store.sqlite import SqliteStore
 from cloudcore.store.sqlite.driver import Connection, StandardDriver
 from protocol.errors import UsageError
 from protocol.objects.keys import ObjectKey, Uid
-from tests.contracts.store import POD, StoreContract, StoreLab, outcomes, tail
+from tests.contracts.store import POD, PODS, StoreContract, StoreLab, outcomes, tail
 from tests.support.sqlite_faults import Fault, FaultyDriver
 
 
@@ -70,7 +70,7 @@ async def test_a_failed_commit_that_reached_the_disk_is_taken_off_again(lab: Sql
     store = await lab.open()
     kept = await store.create(POD, tail(), uid=Uid("u1"))
     lab.break_disk()
-    other = ObjectKey("pods", "default", "other")
+    other = ObjectKey(PODS, "default", "other")
     results = await outcomes(store.delete(POD), store.create(other, tail("other"), uid=Uid("u2")))
     assert [type(result) for result in results] == [StorageUnavailable] * 2
     lab.mend_disk()
@@ -78,7 +78,7 @@ async def test_a_failed_commit_that_reached_the_disk_is_taken_off_again(lab: Sql
     node = await store.create(ObjectKey("nodes", "", "n"), tail("n"), uid=Uid("u3"))
     assert lab.driver.connections == opened + 1
     store = await lab.crash(store)
-    assert (await store.list("pods")).records == [kept]
+    assert (await store.list(PODS)).records == [kept]
     assert (await store.list("nodes")).records == [node]
     await store.close()
 
@@ -111,13 +111,13 @@ async def test_a_full_disk_refuses_writes_and_service_resumes_when_there_is_room
     assert refused.value.retry_after_s == 1
     with pytest.raises(NotFound):
         await store.get(POD)
-    small = ObjectKey("pods", "default", "small")
+    small = ObjectKey(PODS, "default", "small")
     await store.create(small, tail("small"), uid=Uid("u2"))
     disk.resize(1 << 20)
     await store.create(POD, big, uid=Uid("u1"))
     await store.close()
     store = await SqliteStore.open(tmp_path / "a.db")
-    assert [record.uid for record in (await store.list("pods")).records] == ["u2", "u1"]
+    assert [record.uid for record in (await store.list(PODS)).records] == ["u2", "u1"]
     await store.close()
 
 
@@ -155,7 +155,7 @@ async def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = await SqliteStore.open(path)
     for i in range(50):
-        await store.create(ObjectKey("pods", "d", str(i)), tail(str(i), a="x" * 500), uid=Uid(str(i)))
+        await store.create(ObjectKey(PODS, "d", str(i)), tail(str(i), a="x" * 500), uid=Uid(str(i)))
     await store.close()
     content = bytearray(path.read_bytes())
     content[4096 * 2 : 4096 * 4] = b"\xa5" * 8192
@@ -166,12 +166,12 @@ async def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 async def test_a_large_group_is_stored_whole(lab: SqliteLab) -> None:
     store = await lab.open()
-    keys = [ObjectKey("pods", "d", f"{i:04d}") for i in range(1_003)]
+    keys = [ObjectKey(PODS, "d", f"{i:04d}") for i in range(1_003)]
     await asyncio.gather(*(store.create(key, tail(key.name), uid=Uid(key.name)) for key in keys))
     await asyncio.gather(*(store.delete(key) for key in keys[::3]))
-    expected = (await store.list("pods")).records
+    expected = (await store.list(PODS)).records
     store = await lab.crash(store)
-    assert (await store.list("pods")).records == expected
+    assert (await store.list(PODS)).records == expected
     assert len(expected) == 668
     await store.close()
 

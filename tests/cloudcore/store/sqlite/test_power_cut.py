@@ -13,7 +13,7 @@ from cloudcore.store.settings import StoreSettings
 from cloudcore.store.sqlite import SqliteStore
 from protocol.errors import UsageError
 from protocol.objects.keys import ObjectKey, Uid
-from tests.contracts.store import tail
+from tests.contracts.store import PODS, tail
 from tests.support.powercut import PowerCutDisk
 
 SETTINGS = StoreSettings(max_group=4, revision_block=64)
@@ -34,7 +34,7 @@ class Run:
 
     async def work(self, store: SqliteStore, rng: Random, writes: int) -> None:
         async def one(name: str) -> None:
-            key = ObjectKey("pods", "d", name)
+            key = ObjectKey(PODS, "d", name)
             if self.acknowledged.get(key) is None:
                 record = await store.create(key, tail(name, a="x" * rng.randrange(3_000)), uid=Uid(name))
             elif rng.random() < 0.3:
@@ -57,7 +57,7 @@ class Run:
             left = await SqliteStore.open(self.after)
         except UsageError as exc:
             return [f"it does not open: {exc}"]
-        found = {record.key: record for record in (await left.list("pods")).records}
+        found = {record.key: record for record in (await left.list(PODS)).records}
         expected = {key: record for key, record in self.acknowledged.items() if record is not None}
         wrong = [f"{key}: {found.get(key)}" for key in {*found, *expected} if found.get(key) != expected.get(key)]
         if self.revisions and await left.reserve() <= max(self.revisions):
