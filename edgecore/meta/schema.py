@@ -86,6 +86,13 @@ def is_corruption(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def corruption(reason: str) -> sqlite3.DatabaseError:
+    """Return the error that says that the file is damaged."""
+    damage = sqlite3.DatabaseError(reason)
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return damage
+
+
 def set_aside(path: Path, reason: str) -> Path:
     """Move a damaged database and its journal out of the way; the newest few are kept for a look."""
     aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
@@ -117,9 +124,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.execute(pragma)
         findings = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
-            damage = sqlite3.DatabaseError(findings)
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
+            raise corruption(findings)
     except BaseException:
         connection.close()
         raise

@@ -15,7 +15,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecore.meta.base import StorageUnavailable
@@ -32,7 +32,8 @@ from edgecore.meta.engine import (
     SettledRow,
     Snapshot,
 )
-from edgecore.meta.schema import is_corruption, open_database, set_aside
+from edgecore.meta.schema import corruption, is_corruption, open_database, set_aside
+from edgecore.meta.soundness import unsound
 from protocol.objects.keys import ObjectKey, Revision, Uid
 from protocol.objects.resources import SECRETS
 
@@ -84,8 +85,21 @@ class SqliteEngine:
         """Return what is stored, from a file opened and checked anew after an uncertain failure."""
         with self._lock:
             connection = self._connection or self._open()
+            try:
+                snapshot = _read(connection)
+            except sqlite3.DatabaseError as error:
+                if not is_corruption(error):
+                    raise
+                self._abandon(connection, str(error))
+                snapshot = _read(self._open())
             rebuilt, self._rebuilt = self._rebuilt, False
-            return _read(connection, rebuilt=rebuilt)
+            return replace(snapshot, rebuilt=rebuilt)
+
+    def _abandon(self, connection: sqlite3.Connection, reason: str) -> None:
+        connection.close()
+        self._connection = None
+        set_aside(self._path, reason)
+        self._rebuilt = True
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Store ``changes`` with the group that is gathering; returns after the flush."""
@@ -211,7 +225,25 @@ def _write(connection: sqlite3.Connection, change: Change) -> None:
             execute("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, value))
 
 
-def _read(connection: sqlite3.Connection, *, rebuilt: bool = False) -> Snapshot:
+def _read(connection: sqlite3.Connection) -> Snapshot:
+    """Return what is stored.
+
+    Raises:
+        DatabaseError: It cannot be read; as corruption where what stands in it makes no sense.
+    """
+    try:
+        snapshot = _rows(connection)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", None) is not None:
+            raise
+        raise corruption(str(error)) from error  # text that is no UTF-8: SQLite itself does not mind
+    fault = unsound(snapshot)
+    if fault is not None:
+        raise corruption(fault)
+    return snapshot
+
+
+def _rows(connection: sqlite3.Connection) -> Snapshot:
     rows = connection.execute
     return Snapshot(
         tuple(
@@ -234,7 +266,6 @@ def _read(connection: sqlite3.Connection, *, rebuilt: bool = False) -> Snapshot:
         ),
         tuple(SettledRow(*row) for row in rows("SELECT id, code, reason FROM settled ORDER BY seq")),
         dict(rows("SELECT name, value FROM facts").fetchall()),
-        rebuilt,
     )
 
 

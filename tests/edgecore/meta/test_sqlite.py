@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,26 @@ class TestSqliteEngine(MetaStoreContract):
         content[8192:] = b"\xee" * (len(content) - 8192)
         lab.path.write_bytes(content)
         assert lab.store().count == 0
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "UPDATE objects SET body = x'c1'",
+            "UPDATE objects SET name = CAST(x'ff' AS TEXT)",
+            "UPDATE facts SET value = 'x' WHERE name = 'epoch'",
+            "UPDATE facts SET value = '99999999999' WHERE name = 'life'",
+        ],
+    )
+    async def test_a_row_that_makes_no_sense_is_damage_too(self, lab: SqliteLab, damage: str) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.close()
+        with closing(sqlite3.connect(lab.path)) as database, database:
+            database.execute(damage)
+        store = lab.store()
+        assert (store.count, store.complete, store.epoch) == (0, False, 0)
+        assert list(lab.path.parent.glob("meta.db.corrupt-*"))
 
     async def test_corruption_while_running_is_mended_from_memory(self, lab: SqliteLab) -> None:
         store = lab.store()

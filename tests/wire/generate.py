@@ -1,0 +1,220 @@
+"""Writes the golden files beside it: ``python -m tests.wire.generate``. See ``README.md``.
+
+The frames are made by ``protocol/``, what they say is as the reader beside it reads them: the one is written from the
+code, the other from the document, and the suite holds each against the files.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import msgpack
+
+from protocol import payloads
+from protocol.compression import Codec
+from protocol.digest import Digest
+from protocol.frames import FrameType, encode_frame
+from protocol.heartbeat import HeartbeatDecoder, HeartbeatEncoder, Load
+from protocol.messages import Hello, InventoryEntry, Item, Op, Outcome, Resume, Verdict, Welcome
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
+from protocol.objects.projections import projection
+from protocol.payloads import Ack, Fault, Grant, Offer
+from tests.wire import examples, reader
+
+FOLDER: Final = Path(__file__).parent
+EPOCH: Final = 0x1_0000_002A
+"""Over 32 bits, so that a frame's header visibly holds its low half only."""
+INCARNATION: Final = "5b1c8a52-6f0e-4b2e-9a39-0f4f1d9f3c77"
+NODE: Final = NodeName("edge-1")
+INSTANCE: Final = "b0f3a6f0-0b3c-4f0d-8a35-6f4a1c9f7d11"
+CODECS: Final = (Codec.NONE, Codec.ZSTD, Codec.SNAPPY)
+
+Json = dict[str, Any]
+
+
+def packed(body: Body) -> bytes:
+    """Return an item's body."""
+    data: bytes = msgpack.packb(body)
+    return data
+
+
+def _frame(means: str, kind: FrameType, payload: bytes, *, epoch: int = EPOCH, codec: Codec = Codec.NONE) -> Json:
+    data = encode_frame(kind, epoch, payload, codec)
+    return {"means": means, "frame": data.hex(), "read": reader.read(data)}
+
+
+def _item(op: Op, resource: str, namespace: str, name: str, *, uid: str = "", version: int = 0, **rest: Any) -> Item:
+    return Item(op, ObjectKey(resource, namespace, name), Uid(uid), Revision(version), **rest)
+
+
+def down() -> list[Item]:
+    """Return one item of each kind that goes down."""
+    put = [
+        Item(
+            Op.PUT,
+            ObjectKey(resource, body["metadata"].get("namespace", ""), body["metadata"]["name"]),
+            Uid(body["metadata"]["uid"]),
+            Revision(100 + number),
+            packed(projection(resource, body)),
+        )
+        for number, (resource, body) in enumerate(examples.OBJECTS)
+    ]
+    gone = _item(Op.DELETE, "configmaps", "default", "old", uid="4c1f0a70-0000-4000-8000-0000000000ff", version=150)
+    return [*put, gone, _item(Op.COMMAND, "resume", "", NODE, id=f"resume-{NODE}-{EPOCH}")]
+
+
+def up() -> list[Item]:
+    """Return one item of each kind that goes up."""
+    event = examples.EVENT["metadata"]["name"]
+    return [
+        _item(Op.PUT, "nodes/status", "", NODE, version=1, body=packed({"status": examples.NODE_STATUS})),
+        _item(
+            Op.PUT,
+            "pods/status",
+            "default",
+            "web",
+            uid=examples.POD_UID,
+            version=2,
+            body=packed({"status": examples.POD_STATUS}),
+        ),
+        _item(Op.DELETE, "pods", "default", "web", uid=examples.POD_UID, version=3),
+        _item(Op.COMMAND, "events", "default", event, version=4, body=packed(examples.EVENT), id=event),
+    ]
+
+
+def holding() -> list[InventoryEntry]:
+    """Return what an edge holds that has taken all that :func:`down` puts."""
+    return [InventoryEntry(item.key, item.uid, item.version) for item in down() if item.op is Op.PUT]
+
+
+def heartbeats() -> list[tuple[Json, bytes]]:
+    """Return loads in their order, and the heartbeat by which each is told."""
+    encoder = HeartbeatEncoder()
+    loads = [
+        Load(120, 430, 655, 1000, 2000, 3, 0, 0xDEADBEEF),
+        Load(120, 430, 655, 1000, 2000, 3, 0, 0xDEADBEEF),
+        Load(125, 445, 655, 1100, 9000, 4, 1200, 0xDEADBEEF),
+        Load(125, 445, 655, 1100, 9000, 4, 1300, 0x0BADCAFE),
+    ]
+    return [(_plain(load), encoder.encode(load)) for load in loads]
+
+
+def _plain(load: Load) -> Json:
+    return {name: getattr(load, name) for name in load.__slots__}
+
+
+def frames() -> dict[str, Json]:
+    """Return every golden frame by its name."""
+    offer = Offer(Grant(4096, 1 << 20), frozenset(CODECS))
+    digest = Digest(INCARNATION, holding())
+    first = Hello(NODE, INSTANCE, agent_version="0.1.0")
+    again = Hello(NODE, INSTANCE, INCARNATION, EPOCH - 1, digest.value, digest.count, "0.1.0")
+    rejected = Verdict.rejected("SliceFull", "the node holds as much desired state as it may")
+    exceptions = ((3, 0, rejected), (3, 2, Verdict(Outcome.LATER)))
+    types = FrameType
+    table = {
+        "hello-first": _frame(
+            "HELLO of an agent that never had a session", types.HELLO, payloads.encode_hello(first, offer), epoch=0
+        ),
+        "hello-again": _frame(
+            "HELLO of one that holds what it was sent", types.HELLO, payloads.encode_hello(again, offer), epoch=0
+        ),
+        "welcome-inventory": _frame(
+            "WELCOME that asks for the inventory",
+            types.WELCOME,
+            payloads.encode_welcome(Welcome(EPOCH, INCARNATION, Resume.INVENTORY), offer),
+        ),
+        "welcome-equal": _frame(
+            "WELCOME: nothing differs", types.WELCOME, payloads.encode_welcome(Welcome(EPOCH, INCARNATION), offer)
+        ),
+        "error": _frame(
+            "ERROR: the cloud is busy", types.ERROR, payloads.encode_fault(Fault(4044, "the cloud is busy", 2.5))
+        ),
+        "error-early": _frame(
+            "ERROR before a session is open has epoch 0",
+            types.ERROR,
+            payloads.encode_fault(Fault(4041, "there is no node edge-1")),
+            epoch=0,
+        ),
+        "goaway": _frame("GOAWAY: come back in 1.5 s", types.GOAWAY, payloads.encode_number(1.5)),
+        "ping": _frame("PING 7", types.PING, payloads.encode_number(7)),
+        "pong": _frame("PONG 7", types.PONG, payloads.encode_number(7)),
+        "ack": _frame("ACK: all up to 300 is settled", types.ACK, payloads.encode_ack(Ack(300, 300))),
+        "ack-received": _frame("ACK: 4 has arrived, 3 is settled", types.ACK, payloads.encode_ack(Ack(3, 4))),
+        "ack-exceptions": _frame(
+            "ACK with a rejection and a later", types.ACK, payloads.encode_ack(Ack(3, 3, exceptions))
+        ),
+        "ack-window": _frame("ACK that stops the sender", types.ACK, payloads.encode_ack(Ack(3, 3, (), Grant(0, 0)))),
+        "ack-times": _frame(
+            "ACK with the times of batch 3",
+            types.ACK,
+            payloads.encode_ack(Ack(3, 3, (), Grant(64, 1 << 16), ((3, 2500, 40),))),
+        ),
+        "nack": _frame("NACK: 3 is missing", types.NACK, payloads.encode_number(2)),
+        "inventory-empty": _frame(
+            "INVENTORY of nothing", types.INVENTORY, payloads.encode_inventory(1, 0, [], last=True)
+        ),
+        "inventory-part": _frame(
+            "INVENTORY, its first part", types.INVENTORY, payloads.encode_inventory(1, 0, holding()[:2], last=False)
+        ),
+        "inventory-last": _frame(
+            "INVENTORY, its last part", types.INVENTORY, payloads.encode_inventory(2, 0, holding()[2:], last=True)
+        ),
+        "batch-up": _frame(
+            "BATCH of one item of each kind that goes up", types.BATCH, payloads.encode_batch(1, 0, up())
+        ),
+        "batch-timed": _frame(
+            "BATCH whose times are asked for", types.BATCH, payloads.encode_batch(2, 1, up()[2:3], timed=True)
+        ),
+    }
+    for codec in CODECS:
+        payload = payloads.encode_batch(1, 0, down())
+        name = f"batch-down-{codec.name.lower()}"
+        table[name] = _frame(
+            f"BATCH of each kind that goes down, codec {int(codec)}", types.BATCH, payload, codec=codec
+        )
+    decoder = HeartbeatDecoder()
+    for number, (load, body) in enumerate(heartbeats(), 1):
+        payload = payloads.encode_volatile(number, body)
+        known = _plain(decoder.decode(body))
+        table[f"heartbeat-{number}"] = {
+            **_frame(f"VOLATILE: heartbeat {number}", types.VOLATILE, payload),
+            "load": load,
+            "known": known,
+        }
+    return table
+
+
+def digests() -> list[Json]:
+    """Return examples of digests: what goes in, each hash, and the sum."""
+    examples_of: list[Json] = []
+    for incarnation, entries in (
+        (INCARNATION, []),
+        (INCARNATION, holding()[:1]),
+        (INCARNATION, holding()),
+        ("", holding()[:2]),
+    ):
+        rows = [{**e.key._asdict(), "uid": e.uid, "version": e.version} for e in entries]
+        hashes = [Digest(incarnation, [entry]).value.hex() for entry in entries]
+        whole = Digest(incarnation, entries)
+        examples_of.append({"incarnation": incarnation, "entries": rows, "hashes": hashes, "digest": whole.value.hex()})
+    return examples_of
+
+
+def files() -> dict[str, Any]:
+    """Return the content of each generated file by its name."""
+    from tests.wire.transcripts import transcripts  # noqa: PLC0415 - it takes names from here
+
+    return {"frames.json": frames(), "digests.json": digests(), "transcripts.json": transcripts()}
+
+
+def main() -> None:
+    """Write the files."""
+    for name, content in files().items():
+        (FOLDER / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
