@@ -20,11 +20,11 @@ import structlog
 from cloudcore.apiserver.admission.standard import Limits, admission_chain
 from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.http.app import App, AppSettings
-from cloudcore.apiserver.http.authn import CertificateAuthenticator
-from cloudcore.apiserver.http.authz import NodeAuthorizer
 from cloudcore.apiserver.http.health import Check
+from cloudcore.apiserver.http.identity import Identity
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.rbac.reconciliation import reconcile_defaults
 from cloudcore.apiserver.ownservice import publish
 from cloudcore.apiserver.registry import Registry
 from cloudcore.clock import SystemClock
@@ -39,6 +39,7 @@ from cloudcore.informers import Informers
 from cloudcore.metered import metrics_of
 from cloudcore.place import Place
 from cloudcore.scheduler import Scheduler
+from cloudcore.security.accounttokens import TokenIssuer
 from cloudcore.security.enrolment import EnrolmentServer
 from cloudcore.security.identity import Pins, fingerprint
 from cloudcore.security.joining import Joining
@@ -46,8 +47,8 @@ from cloudcore.store.base import Store
 from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
-from protocol.objects.keys import Body, ObjectKey
-from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES
+from protocol.objects.keys import Body, NodeName, ObjectKey
+from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES, OBJECT_TRACES
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +68,18 @@ class CloudCore:
         self.clock = SystemClock()
         self.store = store
         self.limits = Limits(max_pending_pods=settings.max_pending_pods)
-        self.registry = Registry(store, admission=admission_chain(self.limits, self._pending_pods))
-        client = partial(LocalClient, self.registry)
         self.informers = Informers(store)
+        self.identity = Identity(
+            TokenIssuer(place.account_keys, api_url=place.api_url),
+            self.informers,
+            self.clock.wall,
+            superseded=self._superseded,
+            slice_contains=self._in_slice,
+        )
+        self.registry = Registry(
+            store, admission=admission_chain(self.limits, self._pending_pods), tokens=self.identity.issuer
+        )
+        client = partial(LocalClient, self.registry)
         self.recorder = EventRecorder(client("system:event-recorder"), self.clock, "cloudcore")
         self.controllers = ControllerManager(
             client("system:kube-controller-manager"),
@@ -102,6 +112,8 @@ class CloudCore:
         self.registry.provide(NODE_LINKS, self.hub.node_links)
         self.registry.provide(NODE_METRICS, self._node_metrics)
         self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
+        self.registry.provide(OBJECT_TRACES, self.hub.object_traces)
+        self.registry.take(OBJECT_TRACES, self.hub.arm_trace, self.hub.tracing.disarm)
         self.enrolment = EnrolmentServer(
             Joining(client("system:enrolment"), place.authority, self.clock.wall),
             place.authority,
@@ -111,8 +123,10 @@ class CloudCore:
         self.app = App(
             AppSettings(
                 self.registry,
-                authenticator=CertificateAuthenticator(self._superseded),
-                authorizer=NodeAuthorizer(self.hub.router.contains),
+                authenticator=self.identity.authenticator,
+                authorizer=self.identity.authorizer,
+                rules=self.identity.roles,
+                tokens=self.identity.accounts.review,
                 readiness=self._readiness(),
                 exposition=self._exposition,
             )
@@ -123,6 +137,7 @@ class CloudCore:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return."""
         await bootstrap(self.registry)
+        await reconcile_defaults(self.registry)
         await publish(LocalClient(self.registry), self._place.names, self._place.ports["api_port"])
         api, edges = ApiServer(self.app), HubServer(self.hub, self._place.tls(ssl.CERT_REQUIRED))
         async with asyncio.TaskGroup() as group:
@@ -182,6 +197,9 @@ class CloudCore:
     def _superseded(self, node: str, certificate_der: bytes) -> bool:
         record = self.hub.router.record(ObjectKey(NODES, "", node))
         return record is None or Pins.of(record.decode()).certificate != fingerprint(certificate_der)
+
+    def _in_slice(self, node: NodeName, key: ObjectKey) -> bool:
+        return self.hub.router.contains(node, key)
 
     def _pending_pods(self) -> int:
         return self.scheduler.active_count

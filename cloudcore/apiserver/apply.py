@@ -38,6 +38,7 @@ async def apply(
     Raises:
         BadRequest: The configuration cannot be read as one of this kind.
         Conflict: Other managers own fields that it would change; the causes name them.
+        Forbidden: There is no such object, and the user may not create it.
         Invalid: The result breaks a rule.
         NotFound: There is no such object, and a subresource does not make it.
     """
@@ -85,6 +86,7 @@ async def _apply(
         except NotFound:
             if target.subresource:
                 raise
+        context.require("create")
         try:
             return await create(registry, target, applied_creation(asked), context, applied=True), True
         except AlreadyExists:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,6 +10,10 @@ from cloudcore.apiserver.kinds.kind import Kind
 from protocol.objects.keys import ObjectKey
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
+
+
+def _permit(_verb: str) -> None:
+    """Let the cloud's own parts do what they want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,9 @@ class Context:
         field_manager: Whom the fields that it sets are noted for; empty for the cloud's own parts, which are noted
             under their user's name where they are noted at all.
         warnings: Collects what goes into ``Warning`` headers.
+        uid: Tells the user from others that had its name before; empty where that is not known.
+        extra: What else its credentials say.
+        require: Raises ``Forbidden`` unless the user may do another verb too with what it speaks of.
     """
 
     user: str
@@ -31,6 +39,9 @@ class Context:
     field_validation: FieldValidation = "Warn"
     field_manager: str = ""
     warnings: list[str] = field(default_factory=list)
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    require: Callable[[str], None] = _permit
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from cloudcore.apiserver.custom.definitions import Definitions
 from cloudcore.apiserver.kinds import KindTable, builtin_kinds
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.schemas import Schemas
-from cloudcore.errors import NotFound
+from cloudcore.errors import MethodNotAllowed, NotFound
+from cloudcore.security.accounttokens import TokenIssuer
 from cloudcore.store.base import Record, Store, encode
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
 from protocol.objects.times import timestamp
@@ -23,6 +24,12 @@ Provider = Callable[[], list[Body]]
 
 Finder = Callable[[str], Body | None]
 """Returns the object of a virtual kind by its name, in more detail than a list if it likes; None: there is none."""
+
+Creator = Callable[[Body], Body]
+"""Takes a new object of a virtual kind, its metadata complete, and returns it as it then is."""
+
+Remover = Callable[[str], object]
+"""Removes the object of a virtual kind that has a name."""
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Kubernetes' letters for generated names: no vowels, so that no words appear."""
@@ -44,6 +51,7 @@ class Registry:
         clock: Wall clock, seconds since the epoch.
         new_uid: Makes uids.
         rng: Makes suffixes of generated names.
+        tokens: Issues service-account tokens; None where there are none to be had.
     """
 
     store: Store
@@ -53,8 +61,10 @@ class Registry:
     clock: Callable[[], float] = time.time
     new_uid: Callable[[], Uid] = _new_uid
     rng: Random = field(default_factory=Random)
+    tokens: TokenIssuer | None = None
     _providers: dict[str, Provider] = field(default_factory=dict)
     _finders: dict[str, Finder] = field(default_factory=dict)
+    _takers: dict[str, tuple[Creator, Remover]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let definitions of custom kinds add to the table."""
@@ -76,6 +86,30 @@ class Registry:
         self._providers[resource] = provider
         if finder is not None:
             self._finders[resource] = finder
+
+    def take(self, resource: str, create: Creator, remove: Remover) -> None:
+        """Register who takes new objects of a virtual kind that can be created, and removes them."""
+        self._takers[resource] = create, remove
+
+    def create_virtual(self, kind: Kind, body: Body, *, dry_run: bool) -> Record:
+        """Create an object of a virtual kind.
+
+        Raises:
+            MethodNotAllowed: Nobody takes objects of this kind.
+        """
+        if kind.resource not in self._takers:
+            raise MethodNotAllowed(f"{kind.resource} cannot be created here")
+        return self._virtual_record(kind, body if dry_run else self._takers[kind.resource][0](body))
+
+    def remove_virtual(self, kind: Kind, name: str) -> None:
+        """Remove an object of a virtual kind.
+
+        Raises:
+            MethodNotAllowed: Nobody takes objects of this kind.
+        """
+        if kind.resource not in self._takers:
+            raise MethodNotAllowed(f"{kind.resource} cannot be deleted here")
+        self._takers[kind.resource][1](name)
 
     def virtual_record(self, kind: Kind, name: str) -> Record | None:
         """Return the present object of a virtual kind that has ``name``, or None."""

@@ -15,14 +15,17 @@ import aiohttp
 
 from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.http.app import App, AppSettings
-from cloudcore.apiserver.http.authz import NodeAuthorizer, SliceContains
+from cloudcore.apiserver.http.authz import Authorizers, MastersAuthorizer, NodeAuthorizer, SliceContains
 from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.rbac.defaults import DEFAULTS
+from cloudcore.apiserver.rbac.roles import Roles
 from cloudcore.apiserver.registry import Registry
 from cloudcore.security.ca import CertificateAuthority, Credential
 from cloudcore.security.serving import server_context, server_credential
 from cloudcore.store.memory import MemoryStore
+from protocol.objects.keys import key_of
 
 ADMIN = ("kubernetes-admin", "system:masters")
 
@@ -93,6 +96,14 @@ def _kubeconfig(url: str, ca: bytes, credential: Credential) -> dict[str, object
     }
 
 
+def default_roles() -> Roles:
+    """Return the roles that every cloud has, without a store behind them."""
+    roles = Roles()
+    for resource, body in DEFAULTS:
+        roles.put(key_of(resource, body), body)
+    return roles
+
+
 def _in_no_slice(_node: str, _key: object) -> bool:
     return False
 
@@ -109,10 +120,12 @@ async def serving(
     """Run a server on a free port for as long as the context lasts."""
     registry = registry or Registry(MemoryStore())
     await bootstrap(registry)
+    roles = default_roles()
     app = App(
         AppSettings(
             registry,
-            authorizer=NodeAuthorizer(slice_contains),
+            authorizer=Authorizers((MastersAuthorizer(), NodeAuthorizer(slice_contains), roles)),
+            rules=roles,
             readiness=readiness or {},
             max_in_flight=max_in_flight,
         )

@@ -19,8 +19,9 @@ from aiohttp import web
 
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.http import reads, writes
-from cloudcore.apiserver.http.authn import Authenticator, CertificateAuthenticator, Credentials, User
-from cloudcore.apiserver.http.authz import Attributes, Authorizer, NodeAuthorizer, forbidden
+from cloudcore.apiserver.http.access import Access, attributes_of
+from cloudcore.apiserver.http.authn import Authenticator, CertificateAuthenticator, User
+from cloudcore.apiserver.http.authz import Attributes, Authorizer, MastersAuthorizer
 from cloudcore.apiserver.http.bodies import read_object
 from cloudcore.apiserver.http.call import Call, Handler
 from cloudcore.apiserver.http.documents import Documents
@@ -31,7 +32,7 @@ from cloudcore.apiserver.http.paths import ResourcePath, parse_path, verb_of
 from cloudcore.apiserver.http.query import Query, split_target
 from cloudcore.apiserver.http.rendering import renderer_of
 from cloudcore.apiserver.http.responses import respond_failure, respond_object
-from cloudcore.apiserver.http.reviews import REVIEWERS
+from cloudcore.apiserver.http.reviews import REVIEWERS, NoRules, Question, Review, RuleSource, TokenReviewer, no_tokens
 from cloudcore.apiserver.http.subresources import handle_action, handle_streamed, require_served
 from cloudcore.apiserver.http.watchstream import WatchStreams
 from cloudcore.apiserver.kinds.kind import Kind
@@ -43,7 +44,6 @@ from cloudcore.errors import (
     MethodNotAllowed,
     NotFound,
     TooManyRequests,
-    Unauthorized,
 )
 
 log = structlog.get_logger(__name__)
@@ -76,6 +76,8 @@ class AppSettings:
         registry: What verbs work on.
         authenticator: Turns credentials into users.
         authorizer: Decides what users may do.
+        rules: Lists what users may do.
+        tokens: Looks at tokens.
         readiness: Checks behind ``/readyz``, by name.
         exposition: Returns what ``/metrics`` shows; None: there is no such path.
         max_in_flight: Requests worked on at a time, watches not counted.
@@ -83,7 +85,9 @@ class AppSettings:
 
     registry: Registry
     authenticator: Authenticator = field(default_factory=CertificateAuthenticator)
-    authorizer: Authorizer = field(default_factory=lambda: NodeAuthorizer(lambda _node, _key: False))
+    authorizer: Authorizer = field(default_factory=MastersAuthorizer)
+    rules: RuleSource = field(default_factory=NoRules)
+    tokens: TokenReviewer = no_tokens
     readiness: Mapping[str, Check] = field(default_factory=dict)
     exposition: Callable[[], bytes] | None = None
     max_in_flight: int = MAX_IN_FLIGHT
@@ -99,7 +103,10 @@ class App:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._registry = settings.registry
-        self._documents = Documents(settings.registry.kinds, settings.readiness, exposition=settings.exposition)
+        self._access = Access(settings.authenticator, settings.authorizer)
+        self._documents = Documents(
+            settings.registry.kinds, settings.readiness, settings.registry.tokens, exposition=settings.exposition
+        )
         self._in_flight = 0
         self._of_nodes: Counter[str] = Counter()
         self.streams = WatchStreams()
@@ -126,32 +133,18 @@ class App:
         public = self._documents.public(request, path, query)
         if public is not None:
             return public
-        user = self._authenticate(request)
+        user = self._access.user_of(request)
         place = parse_path(path)
         if place is None or not place.resource:
+            self._access.require(user, Attributes(request.method.lower(), "", path=path))
             return await self._documents.serve(request, path, query)
         return await self._resource(request, place, query, user)
-
-    def _authenticate(self, request: web.BaseRequest) -> User:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the client has gone")
-        tls = transport.get_extra_info("ssl_object")
-        credentials = Credentials(
-            certificate=transport.get_extra_info("peercert") or {},
-            der=lambda: None if tls is None else tls.getpeercert(True),
-            authorization=request.headers.get("Authorization", ""),
-        )
-        user = self._settings.authenticator.authenticate(credentials)
-        if user is None:
-            raise Unauthorized("Unauthorized")
-        return user
 
     async def _resource(
         self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User
     ) -> web.StreamResponse:
         verb = verb_of(request.method, place, watch="watch" in query.values and query.flag("watch"))
-        self._authorize(user, place, query, verb)
+        self._access.require(user, attributes_of(place, query, verb))
         with self._room(user.node, counted=verb != "watch"):
             return await self._perform(request, place, query, user, verb)
 
@@ -175,27 +168,23 @@ class App:
             if not self._of_nodes[node]:
                 del self._of_nodes[node]
 
-    def _authorize(self, user: User, place: ResourcePath, query: Query, verb: str) -> None:
-        attributes = Attributes(
-            verb, place.resource, place.group, place.namespace, place.name, place.subresource,
-            query.text("fieldSelector"),
-        )  # fmt: skip
-        decision = self._settings.authorizer.authorize(user, attributes)
-        if not decision.allowed:
-            log.info("forbidden", user=user.name, verb=verb, resource=attributes.group_resource, name=place.name)
-            raise forbidden(user, attributes, decision)
-
     async def _perform(
         self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User, verb: str
     ) -> web.StreamResponse:
         review = REVIEWERS.get(place.group_resource)
         if review is not None and verb == "create":
-            body = await read_object(request)
-            return respond_object(request, review(body, user, self._settings.authorizer), status=201)
+            return await self._review(request, review, place, user)
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)
         require_served(kind, place.subresource)
         return await _handler(kind, place, verb)(self._call(request, kind, place, query, user))
+
+    async def _review(
+        self, request: web.BaseRequest, review: Review, place: ResourcePath, user: User
+    ) -> web.StreamResponse:
+        body, settings = await read_object(request), self._settings
+        question = Question(body, user, place.namespace, settings.authorizer, settings.rules, settings.tokens)
+        return respond_object(request, review(question), status=201)
 
     def _call(self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User) -> Call:
         representation = negotiate(request.headers.get("Accept", ""))
@@ -217,6 +206,9 @@ class App:
                 query.field_validation,
                 field_manager(query, request.headers.get("User-Agent", "")),
                 warnings=[kind.deprecation] if kind.deprecation else [],
+                uid=user.uid,
+                extra=user.extra,
+                require=lambda verb: self._access.require(user, attributes_of(place, query, verb)),
             ),
             representation=representation,
             renderer=renderer_of(

@@ -1,16 +1,17 @@
 """What a user may do. Sans-IO.
 
 Administrators may do everything. A node sees and writes only its own slice: its Node, the pods bound to it, what
-those pods name, and its own lease. Whatever no rule here allows is refused.
+those pods name, and its own lease. Everyone else may do what roles grant (:mod:`cloudcore.apiserver.rbac`). What no
+authorizer allows is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from cloudcore.apiserver.http.authn import CONTROLLERS, MASTERS, User
+from cloudcore.apiserver.http.authn import MASTERS, User
 from cloudcore.errors import Forbidden
 from protocol.objects.keys import NodeName, ObjectKey
 from protocol.objects.resources import (
@@ -30,15 +31,6 @@ from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 SliceContains = Callable[[NodeName, ObjectKey], bool]
 """Tells whether an object is in a node's slice."""
-
-REVIEWS = frozenset(
-    {
-        "selfsubjectaccessreviews.authorization.k8s.io",
-        "selfsubjectrulesreviews.authorization.k8s.io",
-        "selfsubjectreviews.authentication.k8s.io",
-    }
-)
-"""Questions a user asks about itself: anyone who is authenticated may."""
 
 _READS = frozenset({"get", "list", "watch"})
 _NODE_READS = frozenset(
@@ -60,13 +52,16 @@ class Attributes:
     """What a request would do.
 
     Attributes:
-        verb: ``get``, ``list``, ``watch``, ``create``, ``update``, ``patch``, ``delete``, ``deletecollection``.
-        resource: The plural resource name.
+        verb: ``get``, ``list``, ``watch``, ``create``, ``update``, ``patch``, ``delete``, ``deletecollection``, or one
+            that is only asked about: ``impersonate``, ``bind``, ``escalate``, ``approve``, ``sign``. For a path that
+            is no resource's, the HTTP method in lower case.
+        resource: The plural resource name; empty for a path that is no resource's.
         group: Its API group.
         namespace: Empty for cluster scope and for all namespaces.
         name: Empty for a collection.
         subresource: Empty for the object itself.
         field_selector: The request's field selector, as written.
+        path: The path of a request that speaks of no resource: ``/apis``; empty otherwise.
     """
 
     verb: str
@@ -76,6 +71,7 @@ class Attributes:
     name: str = ""
     subresource: str = ""
     field_selector: str = ""
+    path: str = ""
 
     @property
     def group_resource(self) -> str:
@@ -103,9 +99,46 @@ class Authorizer(Protocol):
         """Return whether ``user`` may do what ``attributes`` say."""
 
 
+NO_OPINION: Final = Decision(False)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizers:
+    """Several authorizers; what one of them allows is allowed.
+
+    Attributes:
+        each: In the order they are asked.
+    """
+
+    each: Sequence[Authorizer]
+
+    def authorize(self, user: User, attributes: Attributes) -> Decision:
+        """Return whether ``user`` may do what ``attributes`` say; a refusal carries everyone's reasons."""
+        reasons = []
+        for authorizer in self.each:
+            decision = authorizer.authorize(user, attributes)
+            if decision.allowed:
+                return decision
+            if decision.reason:
+                reasons.append(decision.reason)
+        return Decision(False, "\n".join(reasons)) if reasons else NO_OPINION
+
+
+class MastersAuthorizer:
+    """Allows the group ``system:masters`` everything, whatever roles say: nobody can lock administrators out."""
+
+    def authorize(self, user: User, attributes: Attributes) -> Decision:
+        """Return whether ``user`` is an administrator."""
+        del attributes
+        return _MASTER if MASTERS in user.groups else NO_OPINION
+
+
+_MASTER: Final = Decision(True)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeAuthorizer:
-    """The rules of this module over one source of slices.
+    """What nodes may do.
 
     Attributes:
         slice_contains: Tells whether an object is in a node's slice.
@@ -114,27 +147,10 @@ class NodeAuthorizer:
     slice_contains: SliceContains
 
     def authorize(self, user: User, attributes: Attributes) -> Decision:
-        """Return whether ``user`` may do what ``attributes`` say."""
-        return authorize(user, attributes, self.slice_contains)
-
-
-def authorize(user: User, attributes: Attributes, slice_contains: SliceContains) -> Decision:
-    """Decide on one request.
-
-    Args:
-        user: Who asks.
-        attributes: For what.
-        slice_contains: Tells whether an object is in a node's slice.
-    """
-    if MASTERS in user.groups:
-        return Decision(True)
-    if attributes.group_resource in REVIEWS:
-        return Decision(attributes.verb == "create")
-    if CONTROLLERS in user.groups:
-        return Decision(True)
-    if user.node:
-        return _authorize_node(NodeName(user.node), attributes, slice_contains)
-    return Decision(False)
+        """Return whether ``user`` is a node that may do what ``attributes`` say."""
+        if not user.node:
+            return NO_OPINION
+        return _authorize_node(NodeName(user.node), attributes, self.slice_contains)
 
 
 def _authorize_node(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
@@ -145,6 +161,9 @@ def _authorize_node(node: NodeName, attributes: Attributes, slice_contains: Slic
         return _own_lease(node, attributes)
     if resource == PODS:
         return _own_pods(node, attributes, slice_contains)
+    if resource == SERVICE_ACCOUNTS and (attributes.verb, attributes.subresource) == ("create", "token"):
+        # Admission holds the token to a pod that is bound to the node.
+        return _in_slice(node, attributes, slice_contains)
     if resource in _NODE_READS and attributes.verb in _READS and not attributes.subresource:
         return _in_slice(node, attributes, slice_contains)
     return Decision(False)
@@ -172,7 +191,7 @@ def _own_lease(node: NodeName, attributes: Attributes) -> Decision:
 
 def _own_pods(node: NodeName, attributes: Attributes, slice_contains: SliceContains) -> Decision:
     if attributes.verb in {"list", "watch"} and not attributes.name:
-        if _required(attributes.field_selector, "spec.nodeName") == node:
+        if required_of(attributes.field_selector, "spec.nodeName") == node:
             return Decision(True)
         return Decision(False, f"can only list/watch pods with spec.nodeName={node} field selector")
     if attributes.subresource == "status":
@@ -194,10 +213,10 @@ def _named(attributes: Attributes) -> str:
     """Return the one object a request speaks of: by its path, or by its field selector."""
     if attributes.name or attributes.verb not in {"list", "watch"}:
         return attributes.name
-    return _required(attributes.field_selector, "metadata.name")
+    return required_of(attributes.field_selector, "metadata.name")
 
 
-def _required(field_selector: str, field: str) -> str:
+def required_of(field_selector: str, field: str) -> str:
     """Return the value a field selector requires of ``field``; empty where it requires none."""
     for term in field_selector.split(","):
         key, operator, value = term.partition("=")
@@ -208,6 +227,9 @@ def _required(field_selector: str, field: str) -> str:
 
 def forbidden(user: User, attributes: Attributes, decision: Decision) -> Forbidden:
     """Return the error that tells ``user`` what it may not do, in Kubernetes' words."""
+    if attributes.path:
+        message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
+        return Forbidden(f"{message}: {decision.reason}" if decision.reason else message)
     what = f"{attributes.resource}/{attributes.subresource}" if attributes.subresource else attributes.resource
     where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
     subject = f'{attributes.group_resource} "{attributes.name}"' if attributes.name else attributes.group_resource

@@ -18,12 +18,15 @@ from cloudcore.apiserver.http.reviews import REVIEW_KINDS
 from cloudcore.apiserver.http.version import version_info
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.errors import MethodNotAllowed, NotFound
+from cloudcore.security.accounttokens import TokenIssuer
 
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 Exposition = Callable[[], bytes]
 """Returns the metrics in Prometheus' text form."""
 
 _HEALTH: Final = ("healthz", "livez", "readyz")
+_CONFIGURATION: Final = [".well-known", "openid-configuration"]
+_KEYS: Final = ["openid", "v1", "jwks"]
 
 
 class Documents:
@@ -33,11 +36,18 @@ class Documents:
         kinds: All kinds.
         readiness: Checks behind ``/readyz``, by name.
         exposition: Returns what ``/metrics`` shows, if that is served.
+        tokens: Issues service-account tokens; None where there are none to be had.
     """
 
     def __init__(
-        self, kinds: Iterable[Kind], readiness: Mapping[str, Check], *, exposition: Exposition | None = None
+        self,
+        kinds: Iterable[Kind],
+        readiness: Mapping[str, Check],
+        tokens: TokenIssuer | None = None,
+        *,
+        exposition: Exposition | None = None,
     ) -> None:
+        self._tokens = tokens
         self._table = kinds
         self._readiness = readiness
         self._exposition = exposition
@@ -75,11 +85,18 @@ class Documents:
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         parts = [part for part in path.split("/") if part]
+        if self._tokens is not None and parts in (_CONFIGURATION, _KEYS):
+            return self._serve_issuer(request, self._tokens, keys=parts == _KEYS)
         if parts == ["metrics"] and self._exposition is not None:
             return web.Response(body=self._exposition(), headers={"Content-Type": EXPOSITION})
         if parts[:1] == ["openapi"]:
             return await self._serve_openapi(request, parts[1:])
         return self._serve_discovery(request, parts)
+
+    def _serve_issuer(self, request: web.BaseRequest, tokens: TokenIssuer, *, keys: bool) -> web.Response:
+        if not keys:
+            return respond_object(request, tokens.configuration)
+        return web.json_response(tokens.keys.jwks(), content_type="application/jwk-set+json")
 
     async def _serve_openapi(self, request: web.BaseRequest, parts: list[str]) -> web.StreamResponse:
         if parts == ["v3"]:

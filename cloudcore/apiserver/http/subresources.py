@@ -18,15 +18,15 @@ from cloudcore.errors import NotBuiltYet, NotFound
 
 
 async def handle_action(call: Call) -> web.StreamResponse:
-    """Carry out a subresource that is created: ``binding``, ``eviction``."""
+    """Carry out a subresource that is created: ``binding``, ``eviction``, ``token``."""
     body = await read_object(call.request)
     context = call.context
     options = body.get("deleteOptions")
     if isinstance(options, dict) and options.get("dryRun") == ["All"]:
         context = replace(context, dry_run=True)  # an Eviction says so in its delete options
-    await create_subresource(call.registry, call.target, body, context)
-    status = {**success({}), "code": 201}
-    return respond_object(call.request, status, status=201, warnings=call.context.warnings)
+    made = await create_subresource(call.registry, call.target, body, context)
+    answer = {**success({}), "code": 201} if made is None else made
+    return respond_object(call.request, answer, status=201, warnings=call.context.warnings)
 
 
 _STREAMED: Final = {

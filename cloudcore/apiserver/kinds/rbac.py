@@ -15,7 +15,6 @@ from cloudcore.apiserver.validation.rbac import (
 )
 
 _SCHEMA: Final = "io.k8s.api.rbac.v1."
-_INERT: Final = "roles and bindings are not consulted by this server yet: the object is only stored"
 
 ROWS: Final = (
     Kind(
@@ -24,7 +23,6 @@ ROWS: Final = (
         group=RBAC_GROUP,
         schema=_SCHEMA + "Role",
         name_rule="path",
-        inert=_INERT,
         validate=check_role,
     ),
     Kind(
@@ -34,7 +32,6 @@ ROWS: Final = (
         schema=_SCHEMA + "ClusterRole",
         namespaced=False,
         name_rule="path",
-        inert=_INERT,
         validate=check_cluster_role,
     ),
     Kind(
@@ -43,7 +40,6 @@ ROWS: Final = (
         group=RBAC_GROUP,
         schema=_SCHEMA + "RoleBinding",
         name_rule="path",
-        inert=_INERT,
         defaults=default_binding,
         validate=check_role_binding,
         validate_update=check_role_kept,
@@ -55,7 +51,6 @@ ROWS: Final = (
         schema=_SCHEMA + "ClusterRoleBinding",
         namespaced=False,
         name_rule="path",
-        inert=_INERT,
         defaults=default_binding,
         validate=check_cluster_role_binding,
         validate_update=check_role_kept,

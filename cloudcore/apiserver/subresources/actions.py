@@ -10,17 +10,22 @@ from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.subresources.binding import create_binding
 from cloudcore.apiserver.subresources.eviction import create_eviction
+from cloudcore.apiserver.subresources.token import create_token
 from protocol.objects.keys import Body
 
-_Action = Callable[[Registry, Target, Body, Context], Awaitable[None]]
+_Action = Callable[[Registry, Target, Body, Context], Awaitable[Body | None]]
 _ACTIONS: Final[dict[tuple[str, str], _Action]] = {
     ("pods", "binding"): create_binding,
     ("pods", "eviction"): create_eviction,
+    ("serviceaccounts", "token"): create_token,
 }
 
 
-async def create_subresource(registry: Registry, target: Target, body: Body, context: Context) -> None:
-    """Carry out what ``target.subresource`` stands for; the API answers with a ``Status`` of ``Success``.
+async def create_subresource(registry: Registry, target: Target, body: Body, context: Context) -> Body | None:
+    """Carry out what ``target.subresource`` stands for.
+
+    Returns:
+        What the API answers with; None stands for a ``Status`` of ``Success``.
 
     Raises:
         MethodNotAllowed: It cannot be created.
@@ -32,4 +37,4 @@ async def create_subresource(registry: Registry, target: Target, body: Body, con
     action = _ACTIONS.get((target.kind.resource, target.subresource))
     if action is None or "create" not in row.verbs:
         raise failures.not_allowed(target.kind, "create")
-    await action(registry, target, body, context)
+    return await action(registry, target, body, context)

@@ -352,7 +352,7 @@ async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.Cl
         async with session.post(path, json=review) as response:
             assert (await response.json())["status"]["allowed"] is allowed
     async with node.post(path, json={"spec": {}}) as response:
-        assert response.status == 400
+        assert response.status == 422
     async with node.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json={"spec": {}}) as response:
         assert (await response.json())["status"]["incomplete"] is True
     async with node.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={}) as response:

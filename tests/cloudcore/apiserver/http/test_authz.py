@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from cloudcore.apiserver.http.authn import User
-from cloudcore.apiserver.http.authz import Attributes, Decision, authorize, forbidden
+from cloudcore.apiserver.http.authz import (
+    Attributes,
+    Authorizers,
+    Decision,
+    MastersAuthorizer,
+    NodeAuthorizer,
+    forbidden,
+)
 from protocol.objects.keys import NodeName, ObjectKey
 
 ADMIN = User("kubernetes-admin", ("system:masters", "system:authenticated"))
@@ -12,14 +19,16 @@ IMPOSTOR = User("system:node:edge-1", ("system:authenticated",))
 NOBODY = User("someone", ("system:authenticated",))
 OWN_POD = ObjectKey("pods", "default", "mine")
 OWN_SECRET = ObjectKey("secrets", "default", "s")
+OWN_ACCOUNT = ObjectKey("serviceaccounts", "default", "robot")
 
 
 def slice_contains(node: NodeName, key: ObjectKey) -> bool:
-    return node == "edge-1" and key in {OWN_POD, OWN_SECRET}
+    return node == "edge-1" and key in {OWN_POD, OWN_SECRET, OWN_ACCOUNT}
 
 
 def allowed(user: User, attributes: Attributes) -> bool:
-    return authorize(user, attributes, slice_contains).allowed
+    authorizer = Authorizers((MastersAuthorizer(), NodeAuthorizer(slice_contains)))
+    return authorizer.authorize(user, attributes).allowed
 
 
 @pytest.mark.parametrize("verb", ["get", "list", "create", "deletecollection"])
@@ -46,7 +55,7 @@ def test_others_may_do_nothing(user: User) -> None:
         Attributes("get", "secrets", namespace="default", name="s"),
         Attributes("watch", "secrets", namespace="default", field_selector="metadata.name=s"),
         Attributes("update", "leases", "coordination.k8s.io", "kube-node-lease", "edge-1"),
-        Attributes("create", "selfsubjectaccessreviews", "authorization.k8s.io"),
+        Attributes("create", "serviceaccounts", namespace="default", name="robot", subresource="token"),
     ],
 )
 def test_what_a_node_may_do(attributes: Attributes) -> None:
@@ -77,6 +86,8 @@ def test_what_a_node_may_do(attributes: Attributes) -> None:
         Attributes("update", "leases", "coordination.k8s.io", "kube-node-lease", "edge-2"),
         Attributes("update", "leases", "coordination.k8s.io", "default", "edge-1"),
         Attributes("get", "deployments", "apps", "default", "web"),
+        Attributes("create", "serviceaccounts", namespace="default", name="other", subresource="token"),
+        Attributes("create", "selfsubjectaccessreviews", "authorization.k8s.io"),
     ],
 )
 def test_what_a_node_may_not_do(attributes: Attributes) -> None:

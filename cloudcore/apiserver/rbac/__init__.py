@@ -1,0 +1,1 @@
+"""Role-based access control: what roles say, who has which, and what that allows."""

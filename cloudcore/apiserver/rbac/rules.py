@@ -1,0 +1,160 @@
+"""The rules of a role, and what they match. Sans-IO.
+
+Source: Kubernetes ``pkg/apis/rbac/v1/evaluation_helpers.go`` and ``component-helpers/auth/rbac/validation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from cloudcore.apiserver.http.authz import Attributes
+from protocol.objects.keys import Body
+
+ALL = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: it allows each of its verbs on each of its resources, or on each of its paths.
+
+    Attributes:
+        verbs: What may be done; ``*`` is everything.
+        groups: API groups; ``*`` is all of them.
+        resources: ``pods``, ``pods/log``, ``*/scale``, ``*``.
+        names: The objects; none stands for all.
+        paths: Paths that are no resource's; ``/healthz/*`` is all below, ``*`` every path.
+    """
+
+    verbs: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, body: Body) -> Rule:
+        """Return a rule as a role has it."""
+        fields = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+        return cls(*(tuple(body.get(name) or ()) for name in fields))
+
+    @property
+    def body(self) -> Body:
+        """The rule as a role has it, without what it leaves out."""
+        said = {
+            "verbs": self.verbs,
+            "apiGroups": self.groups,
+            "resources": self.resources,
+            "resourceNames": self.names,
+            "nonResourceURLs": self.paths,
+        }
+        return {name: list(values) for name, values in said.items() if values}
+
+    def __str__(self) -> str:
+        """Return the rule as Kubernetes prints it in messages: ``{APIGroups:[""], Resources:["pods"], …}``."""
+        parts = {
+            "APIGroups": self.groups,
+            "Resources": self.resources,
+            "ResourceNames": self.names,
+            "NonResourceURLs": self.paths,
+            "Verbs": self.verbs,
+        }
+        shown = (f"{name}:[{', '.join(map(_quoted, values))}]" for name, values in parts.items() if values)
+        return "{" + ", ".join(shown) + "}"
+
+
+class RuleSet:
+    """The rules of one role, arranged so that a question costs a few look-ups however many rules there are.
+
+    Args:
+        rules: The rules.
+    """
+
+    __slots__ = ("_paths", "_resources", "rules")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        # By verb, group and resource: the names that are allowed; None stands for all of them.
+        self._resources: dict[tuple[str, str, str], frozenset[str] | None] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
+        for rule in self.rules:
+            self._arrange(rule)
+
+    def _arrange(self, rule: Rule) -> None:
+        for key in product(rule.verbs, rule.groups, rule.resources):
+            present = self._resources.get(key, frozenset())
+            self._resources[key] = None if present is None or not rule.names else present | set(rule.names)
+        for verb in rule.verbs if rule.paths else ():
+            self._paths[verb] = (*self._paths.get(verb, ()), *rule.paths)
+
+    def allows(self, asked: Attributes) -> bool:
+        """Tell whether the rules allow what is asked for."""
+        if asked.path:
+            return any(
+                matches_path(path, asked.path) for verb in (asked.verb, ALL) for path in self._paths.get(verb, ())
+            )
+        names = self._resources
+        resources = (f"{asked.resource}/{asked.subresource}", ALL, f"*/{asked.subresource}")
+        for key in product(
+            (asked.verb, ALL), (asked.group, ALL), resources if asked.subresource else (asked.resource, ALL)
+        ):
+            if key in names:
+                allowed = names[key]
+                if allowed is None or asked.name in allowed:
+                    return True
+        return False
+
+
+def matches_path(pattern: str, path: str) -> bool:
+    """Tell whether a rule's path stands for ``path``."""
+    return pattern in (ALL, path) or (pattern.endswith(ALL) and path.startswith(pattern.rstrip(ALL)))
+
+
+def uncovered(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
+    """Return what ``wanted`` allows and ``held`` does not, in rules of one verb and one resource each."""
+    return [atom for rule in wanted for atom in atoms(rule) if not any(_covers(each, atom) for each in held)]
+
+
+def atoms(rule: Rule) -> Iterator[Rule]:
+    """Take a rule apart into rules of one verb and one group, resource and name, or one path, each."""
+    for verb, path in product(rule.verbs, rule.paths):
+        yield Rule((verb,), paths=(path,))
+    for group, resource, verb, name in product(rule.groups, rule.resources, rule.verbs, rule.names or ("",)):
+        yield Rule((verb,), (group,), (resource,), (name,) if name else ())
+
+
+def _covers(held: Rule, atom: Rule) -> bool:
+    """Tell whether one rule allows all that ``atom`` does."""
+    if ALL not in held.verbs and atom.verbs[0] not in held.verbs:
+        return False
+    if atom.paths:
+        return any(_covers_path(path, atom.paths[0]) for path in held.paths)
+    if ALL not in held.groups and atom.groups[0] not in held.groups:
+        return False
+    resource = atom.resources[0]
+    _, slash, subresource = resource.partition("/")
+    accepted = {ALL, resource, f"*/{subresource}"} if slash else {ALL, resource}
+    if accepted.isdisjoint(held.resources):
+        return False
+    return not held.names or (bool(atom.names) and atom.names[0] in held.names)
+
+
+def _covers_path(held: str, wanted: str) -> bool:
+    return held == wanted or (held.endswith(ALL) and wanted.startswith(held.rstrip(ALL)))
+
+
+def compacted(rules: Iterable[Rule]) -> list[Rule]:
+    """Join rules that differ in their verbs alone, and drop repetitions; what they allow together stays the same."""
+    verbs: dict[Rule, dict[str, None]] = {}
+    for rule in rules:
+        alike = Rule((), rule.groups, rule.resources, rule.names, rule.paths)
+        verbs.setdefault(alike, {}).update(dict.fromkeys(rule.verbs))
+    return [
+        Rule(tuple(joined), alike.groups, alike.resources, alike.names, alike.paths) for alike, joined in verbs.items()
+    ]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
