@@ -35,6 +35,8 @@ app = typer.Typer(
 token_app = typer.Typer(help="One-use tokens with which devices join.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 
+LONGEST_WAIT_S = 3000
+"""A trace's own time is up after an hour."""
 REFRESH_S = 2.0
 """How often a command with --watch asks again."""
 
@@ -102,7 +104,7 @@ def token_create(
     from cloudcore.security.ca import CertificateAuthority  # noqa: PLC0415 - the other commands do without
     from cloudcore.security.tokenstore import create_token  # noqa: PLC0415
 
-    ttl_s = _lifetime_s(ttl)
+    ttl_s = _duration_s("--ttl", ttl)
     if not (data_dir / "pki").is_dir():
         raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
     authority = CertificateAuthority.load(data_dir / "pki")
@@ -166,6 +168,45 @@ def sync(
 
 
 @app.command()
+def trace(
+    data_dir: DataDir,
+    reference: Annotated[str, typer.Argument(metavar="KIND/NAME", help="The object, such as configmap/web.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "default",
+    node: Annotated[str, typer.Option("--node", help="Follow it to this node alone. (default: all)")] = "",
+    wait: Annotated[str, typer.Option("--wait", help="How long to wait: seconds, or with a unit: 90s, 5m.")] = "30s",
+    versions: Annotated[int, typer.Option("--versions", min=1, max=16, help="How many versions to follow.")] = 1,
+    last: Annotated[
+        bool, typer.Option("--last", help="Show the latest version that the cloud has sampled, at once.")
+    ] = False,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+) -> None:
+    """Follow the next version of an object from its commit to each node's acknowledgement.
+
+    Change the object from another terminal while this waits. Pods, config maps, secrets and whatever else travels to
+    nodes can be followed; `kubectl get objecttraces` shows what is.
+    """
+    from cloudcore.timeline import follow, key_of, latest, show, timeline  # noqa: PLC0415
+
+    if output not in {"table", "json"}:
+        raise UsageError(f"--output {output!r}: table or json")
+    wait_s, key = _duration_s("--wait", wait), key_of(reference, namespace)
+    if wait_s > LONGEST_WAIT_S:
+        raise UsageError(f"--wait {wait}: at most {LONGEST_WAIT_S // 60} minutes")
+    if not last:
+        typer.echo(f"waiting up to {wait_s} s for a new version of {key.resource} {key.name}", err=True)
+    found = _with_client(
+        data_dir,
+        lambda client: (
+            latest(client, key, node) if last else follow(client, key, node, versions=versions, wait_s=wait_s)
+        ),
+    )
+    if output == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(timeline(key, found))
+
+
+@app.command()
 def status(data_dir: DataDir) -> None:
     """Show where the daemon of this data folder listens and whether it runs."""
     from cloudcore.nodes import status_table  # noqa: PLC0415
@@ -212,8 +253,8 @@ def version() -> None:
     typer.echo(f"cloudcore {installed('aiokubeedge')}")
 
 
-def _lifetime_s(text: str) -> int:
-    """Return the seconds of a lifetime.
+def _duration_s(option: str, text: str) -> int:
+    """Return the seconds that an option names.
 
     Raises:
         UsageError: It is no duration, or not above zero.
@@ -223,7 +264,7 @@ def _lifetime_s(text: str) -> int:
     except ValueError as exc:
         raise UsageError(f"{exc}: write 90s, 30m, 1h30m or 2d") from None
     if not seconds:
-        raise UsageError(f"--ttl {text}: it must be above zero")
+        raise UsageError(f"{option} {text}: it must be above zero")
     return seconds
 
 

@@ -47,6 +47,9 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
     managed = body["metadata"].get(FIELD) if applied else None
     uid = Uid(strategy.prepare_create(registry, kind, body))
     kind.defaults(body)
+    if kind.virtual:
+        check_create(kind, body)
+        return registry.create_virtual(kind, body, dry_run=context.dry_run)
     if managed is not None:
         body["metadata"][FIELD] = managed
     else:

@@ -79,6 +79,10 @@ async def delete(
     for _ in range(_ATTEMPTS):
         record = await stored(registry, target)
         check_preconditions(target, record, options)
+        if target.kind.virtual:
+            if not context.dry_run:
+                registry.remove_virtual(target.kind, target.name)
+            return Deletion(record, True)
         body = record.decode()
         await registry.admission.validate(Admission(Operation.DELETE, target, body, body, context, registry.store))
         held = _hold(registry, target, body, options)

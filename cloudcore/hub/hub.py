@@ -33,6 +33,8 @@ from cloudcore.hub.router import Delivery, Router
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
 from cloudcore.hub.syncview import Departure, Moment, View
+from cloudcore.hub.traceview import armed_body, armed_trace, object_traces
+from cloudcore.hub.tracing import Tracing
 from cloudcore.hub.traffic import TrafficLedger
 from cloudcore.hub.upstream import Upstream, note_rejection
 from cloudcore.security.identity import Identity, Pins
@@ -91,6 +93,8 @@ class Hub:
         """What all links count together."""
         self.departures: dict[NodeName, Departure] = {}
         """How the sessions of the nodes that are away ended; a Node that is deleted goes from here too."""
+        self.tracing = Tracing()
+        """Follows single versions to their nodes."""
         self.ready = asyncio.Event()
         """Set once every slice is known; sessions open only then."""
         self._store = store
@@ -168,6 +172,22 @@ class Hub:
         node = self.router.record(ObjectKey(NODES, "", name))
         return None if node is None else self._sync_view().sync_of(node, self._now(), detail=True)
 
+    def object_traces(self) -> list[Body]:
+        """Return an ObjectTrace object for each trace that is armed and each version that was sampled."""
+        return object_traces(self.tracing, self._now())
+
+    def arm_trace(self, body: Body) -> Body:
+        """Follow the next versions of the object that an ObjectTrace names.
+
+        Raises:
+            Invalid: Its spec cannot be followed.
+            TooManyRequests: As many traces as there may be are armed.
+        """
+        now = self._now()
+        armed = armed_trace(body, now)
+        self.tracing.arm(armed, now.monotonic)
+        return armed_body(armed, now)
+
     def _sync_view(self) -> View:
         return View(self.router, self.sessions, self.departures)
 
@@ -206,11 +226,12 @@ class Hub:
             for item in catch_up(self.router, node, entries, same_incarnation=same, revision=revision):
                 if not self._is_current(session):
                     return
-                session.deliver(item)
+                self._hand(session, item, committed=False)
                 sent += 1
                 await self._breathe()
             # First in, first out: behind the difference, and held by a daily cap no sooner than that.
             session.deliver(end_of_difference(node, session.link.epoch), Lane.SPEC)
+            self.tracing.resumed(node, self._clock.monotonic())
         self.counters["resumed_items"] += sent
         log.info("resumed", node=node, epoch=session.link.epoch, held=len(entries), sent=sent)
 
@@ -279,6 +300,8 @@ class Hub:
         session.welcome(
             Welcome(epoch, self._store.incarnation, resume, self.settings.heartbeat_s, self.settings.link.keepalive_s)
         )
+        if equal:
+            self.tracing.resumed(node, self._clock.monotonic())
         self.counters["opened"] += 1
         log.info("node connected", node=node, address=session.address, epoch=epoch, resume=resume.name.lower())
 
@@ -306,6 +329,7 @@ class Hub:
         if self.sessions.get(node) is session:
             del self.sessions[node]
             self.router.detach(node)
+            self.tracing.left(node)
             self._note_departure(session)
 
     def _note_departure(self, session: Session) -> None:
@@ -348,6 +372,7 @@ class Hub:
                 revision = await self._list()
                 self.ready.set()
                 async for progress in self._store.watch(SLICE_RESOURCES, since=revision):
+                    self.tracing.tick(self._clock.monotonic())
                     for change in progress.changes:
                         await self._dispatch(self.router.observe(change))
                         self._check_session(change)
@@ -372,9 +397,16 @@ class Hub:
             for node in delivery.nodes:
                 session = self.sessions.get(node)
                 if session is not None:
-                    session.deliver(delivery.item)
+                    self._hand(session, delivery.item, committed=True)
                     self.counters["delivered"] += 1
                     await self._breathe()
+
+    def _hand(self, session: Session, item: Item, *, committed: bool) -> None:
+        """Owe ``item`` to a node, and follow it there if somebody wants to know."""
+        if self.tracing.active:
+            now = self._clock.monotonic()
+            self.tracing.dispatched(item, session.identity.node, session.link, now, committed=committed)
+        session.deliver(item)
 
     async def _breathe(self) -> None:
         self._handed += 1

@@ -29,4 +29,14 @@ ROWS: Final = (
         verbs=("get", "list"),
         virtual=True,
     ),
+    Kind(
+        kind="ObjectTrace",
+        plural="objecttraces",
+        group=EDGE_GROUP,
+        version="v1alpha1",
+        namespaced=False,
+        short_names=("otr",),
+        verbs=("create", "delete", "get", "list"),
+        virtual=True,
+    ),
 )

@@ -137,7 +137,7 @@ class Kind:
         status_at_create: Whether a client may give the status when it creates the object (nodes).
         generation: Whether ``metadata.generation`` counts the changes of everything but metadata and status.
         graceful: Whether a deletion waits for the node that runs it (pods).
-        virtual: Whether its objects come from a provider instead of the store; such kinds are read-only.
+        virtual: Whether its objects come from a provider instead of the store; the registry knows who takes new ones.
         aliases: Other names of fields in field selectors, with the path each stands for.
         conversion: Set on a version that is served but kept as another; its row has only names, schema and rules of
             its own, all else comes from the row that is kept.

@@ -19,6 +19,7 @@ from cloudcore.apiserver.http.tables import (
     services,
     storage,
     syncs,
+    traces,
     workloads,
 )
 from cloudcore.apiserver.http.tables.custom import custom_printer
@@ -54,5 +55,6 @@ __all__ = [
     "services",
     "storage",
     "syncs",
+    "traces",
     "workloads",
 ]

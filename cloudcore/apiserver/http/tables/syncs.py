@@ -7,8 +7,6 @@ from cloudcore.apiserver.http.tables.printers import NAME, Cells, Column, printe
 from protocol.objects.keys import Body
 from protocol.objects.resources import NODE_SYNCS
 
-_EQUAL = {True: "Equal", False: "Differs"}
-
 
 @printer(
     NODE_SYNCS,
@@ -31,7 +29,7 @@ def nodesync_cells(body: Body, now: float) -> Cells:
     return [
         body["metadata"]["name"],
         status.get("state") or "<unknown>",
-        _EQUAL.get(digest.get("equal"), "<unknown>"),
+        {True: "Equal", False: "Differs"}.get(digest.get("equal", ""), "<unknown>"),
         (status.get("slice") or {}).get("objects", 0),
         "<unknown>" if pending is None else pending,
         human_duration(lag) if lag else "-",
