@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench coverage format clean
+.PHONY: help install demo test check bench fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a mi
 
 bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 	@$(BIN)/python -m benchmarks
+
+fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 coverage: $(STAMP) ## Line and branch coverage of the whole suite
 	@$(BIN)/coverage erase
