@@ -1,0 +1,39 @@
+"""One run of the fault lab: real daemons on bad networks. ``make faults`` plays more of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+
+import pytest
+
+from tests.support.faultruns import REQUIRED_VARIABLE, Run, findings, missing, report, start
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.faults]
+
+SEED = "AIOKUBEEDGE_SEED"
+
+
+@pytest.fixture
+def lab() -> None:
+    """Require that the lab can be set up; only a developer's machine may be without."""
+    if reason := missing():
+        if os.environ.get(REQUIRED_VARIABLE):
+            pytest.fail(f"{reason}, and this run requires it")
+        pytest.skip(reason)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("lab")
+def test_nothing_is_lost_doubled_or_left_behind_on_bad_networks() -> None:
+    seed = int(os.environ.get(SEED) or SystemRandom().randrange(1 << 32))
+    # Not in pytest's own folder: that goes with the third run from now, and what a failure leaves must not.
+    run = Run(seed, Path(tempfile.mkdtemp(prefix="aiokubeedge-faults-")) / f"seed-{seed}")
+    with start(run) as process:
+        wrong = findings(run, process.wait())
+    if wrong:
+        pytest.fail(report(run, wrong), pytrace=False)
+    shutil.rmtree(run.folder.parent)
