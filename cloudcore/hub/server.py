@@ -2,7 +2,8 @@
 
 Contract. The TLS layer turns away whoever has no certificate of this cluster's authority; the failed handshake is
 logged. A peer with a certificate that is no node's (the administrator's, say) is closed with a code. The
-library runs each connection in a task of its own; the hub bounds how many are between handshake and welcome.
+transport runs each connection in a task of its own and bounds, in time and number, those whose handshakes are not over
+(:class:`~protocol.transports.acceptor.AcceptLimits`); the hub bounds how many are between handshake and welcome.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import ssl
 from typing import Final
 
 import structlog
-from websockets.asyncio.server import Server
 
 from cloudcore.hub.hub import Hub
 from cloudcore.security.identity import Identity, IdentityError, identity_of
 from protocol.frames import CloseCode
-from protocol.transports.websocket import PATH, WebSocketConnection, serve
+from protocol.transports.acceptor import AcceptLimits
+from protocol.transports.websocket import PATH, Server, WebSocketConnection, serve
 
 log = structlog.get_logger(__name__)
 
@@ -56,22 +57,24 @@ class HubServer:
     Args:
         hub: Drives the connections.
         tls: The server's context; it must require client certificates of the cluster's authority.
+        limits: Bounds on connections whose handshakes are not over.
 
     Raises:
         ValueError: ``tls`` does not require client certificates.
     """
 
-    def __init__(self, hub: Hub, tls: ssl.SSLContext) -> None:
+    def __init__(self, hub: Hub, tls: ssl.SSLContext, limits: AcceptLimits | None = None) -> None:
         if tls.verify_mode is not ssl.CERT_REQUIRED:
             raise ValueError("the hub's TLS context must require client certificates")
         tls.sslobject_class = ReportingHandshake
         self._hub = hub
         self._tls = tls
+        self._limits = limits or AcceptLimits()
         self._server: Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Listen on ``sock``, which is bound."""
-        self._server = await serve(self._handle, sock=sock, tls=self._tls)
+        self._server = await serve(self._handle, sock=sock, tls=self._tls, limits=self._limits)
 
     async def stop(self) -> None:
         """Close the port and every connection. :meth:`Hub.drain` comes first where nodes are to be told."""

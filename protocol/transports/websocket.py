@@ -1,11 +1,13 @@
 """WebSocket transport: one binary message is one frame.
 
-Per-message deflate is off because the link compresses whole batches; the library's own keepalive is off because the
-link has one that measures the round trip. Messages are bounded by :data:`~protocol.frames.MAX_FRAME_BYTES` before
-they are read into memory.
+Extensions are off, per-message deflate among them, because the link compresses batches; there is no keepalive here
+because the link has one that measures the round trip. Messages are bounded by
+:data:`~protocol.frames.MAX_FRAME_BYTES` before they are read into memory. The handshake is the library's sans-IO
+protocol, the framing :mod:`protocol.transports.websocketframing`.
 
 Contract: the handler given to :func:`serve` runs in a task of its own per connection; the connection is closed
-when it returns. A handshake that does not finish in time is dropped by the library.
+when it returns. One task receives, one sends, any may close. What was received and not taken is bounded: over
+:data:`QUEUE_FRAMES` the transport stops reading, and so does one whose peer takes nothing while it wants answers.
 """
 
 from __future__ import annotations
@@ -13,120 +15,306 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
-from websockets.asyncio.client import connect as _connect
-from websockets.asyncio.server import serve as _serve
-from websockets.exceptions import ConnectionClosed as WebSocketClosed
+from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidURI
+from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from protocol.errors import ConnectionClosed
 from protocol.frames import MAX_FRAME_BYTES, CloseCode
+from protocol.transports.acceptor import TLS_CLOSE_S, AcceptLimits, Acceptor, Admission
+from protocol.transports.websocketframing import WebSocketFraming
 
-if TYPE_CHECKING:
-    from websockets.asyncio.connection import Connection as LibraryConnection
-    from websockets.asyncio.server import Server, ServerConnection
-
-SUBPROTOCOL = "aiokubeedge.v1"
+SUBPROTOCOL = Subprotocol("aiokubeedge.v1")
 PATH = "/v1/link"
 CLOSE_TIMEOUT_S = 5.0
+QUEUE_FRAMES = 16
+"""Received frames that may wait for the owner before the transport stops reading."""
+WRITE_BUFFER_BYTES = 32 * 1024
+"""What may wait to be written before :meth:`WebSocketConnection.send` waits."""
+MAX_HEAD_BYTES = 16 * 1024
+"""A handshake's HTTP head is no longer."""
+_END_OF_HEAD = b"\r\n\r\n"
+_READ_BYTES = 64 * 1024
 _MAX_REASON_BYTES = 123  # RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code
 
 Handler = Callable[["WebSocketConnection"], Awaitable[None]]
+Server = Acceptor["WebSocketConnection"]
 
 
-class WebSocketConnection:
-    """A ``protocol.transports.base.Connection`` over one WebSocket.
+class _Scratch(threading.local):
+    """What is read goes here first: once per thread, since a loop hands it over in the step in which it reads."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_READ_BYTES))
+
+
+_scratch = _Scratch()
+
+
+class WebSocketConnection(asyncio.BufferedProtocol):
+    """A ``protocol.transports.base.Connection`` over one WebSocket. Made by :func:`connect` and :func:`serve`.
 
     Args:
-        websocket: The library's connection, open.
+        handshake: The library's protocol, in its initial state.
     """
 
-    __slots__ = ("_websocket",)
+    __slots__ = (
+        "_closed",
+        "_ended",
+        "_frames",
+        "_framing",
+        "_handshake",
+        "_head",
+        "_opened",
+        "_overdue",
+        "_reading",
+        "_room",
+        "_transport",
+        "_waiting",
+        "_writable",
+    )
 
-    def __init__(self, websocket: LibraryConnection) -> None:
-        self._websocket = websocket
-        # The library keeps the handshake as long as the connection: 4 KB of headers that nobody reads again.
-        for message in (websocket.request, websocket.response):
-            if message is not None:
-                message.headers.clear()
+    def __init__(self, handshake: ClientProtocol | ServerProtocol) -> None:
+        loop = asyncio.get_running_loop()
+        self._handshake: ClientProtocol | ServerProtocol | None = handshake
+        self._head: bytearray | None = bytearray()
+        self._opened: asyncio.Future[None] | None = loop.create_future()
+        self._framing = WebSocketFraming(client=isinstance(handshake, ClientProtocol))
+        self._frames: list[bytes] = []
+        self._waiting: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+        self._ended: ConnectionClosed | None = None
+        self._reading = self._writable = True
+        self._transport: asyncio.Transport | None = None
+
+    # What the owner uses.
 
     @property
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate (DER), as TLS verified it; None without TLS or certificate."""
-        tls = self._websocket.transport.get_extra_info("ssl_object")
+        tls = self._connected().get_extra_info("ssl_object")
         return tls.getpeercert(binary_form=True) if tls is not None else None
 
     @property
     def peer_address(self) -> str:
         """``host:port`` of the peer."""
-        address = self._websocket.transport.get_extra_info("peername")
+        address = self._connected().get_extra_info("peername")
         if not isinstance(address, tuple):
             return str(address or "unknown")
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         return f"{host}:{address[1]}"
 
     async def send(self, frames: Sequence[bytes]) -> None:
-        """Write ``frames``, each as one binary message."""
-        try:
-            for frame in frames:
-                if self._websocket.state is not State.OPEN:
-                    await self._until_closed()
-                    raise self._websocket.protocol.close_exc
-                await self._websocket.send(frame)
-        except WebSocketClosed as exc:
-            raise _closed(exc) from exc
+        """Write ``frames``, each as one binary message, all in one piece: one TLS record where they fit."""
+        await self._until_writable()
+        self._connected().write(self._framing.encode(frames))
+        if not self._writable:
+            await self._until_writable()
 
     async def receive(self) -> bytes:
         """Return the next message as a frame; a text message is none, and fails to decode as one."""
-        try:
-            return await self._websocket.recv(decode=False)
-        except WebSocketClosed as exc:
-            raise _closed(exc) from exc
+        while not self._frames:
+            if self._ended is not None:
+                raise self._ended.with_traceback(None)
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        frame = self._frames.pop(0)
+        if not self._reading and not self._frames:
+            self._resume()
+        return frame
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the WebSocket; ``reason`` is cut to what a close frame can carry."""
-        if self._websocket.state is State.OPEN:
+        if self._ended is None and not self._framing.closing:
             fitting = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
-            await self._websocket.close(int(code), fitting)
+            self._framing.close(int(code), fitting)
+            self._flush()
+        await self._until_closed()
+
+    async def opened(self) -> None:
+        """Wait for the handshake.
+
+        Raises:
+            InvalidHandshake: The peer does not speak this protocol.
+            ConnectionClosed: It has gone.
+        """
+        if self._opened is not None:
+            await self._opened
+            self._opened = None
+
+    def abort(self) -> None:
+        """Drop the connection without a word, as a broken network does."""
+        if self._ended is None:
+            self._connected().abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the transport; a client asks for the upgrade."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
+        if isinstance(self._handshake, ClientProtocol):
+            self._handshake.send_request(self._handshake.connect())
+            self._flush()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to read to."""
+        return _scratch.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        data = _scratch.buffer[:nbytes]
+        if self._handshake is not None:
+            self._shake_hands(data)
         else:
-            await self._until_closed()
+            self._take(data)
+
+    def eof_received(self) -> None:
+        """Take note that the peer has ended its stream; the transport closes."""
+        if self._handshake is None:
+            self._framing.receive_eof()
+            self._flush()
+
+    def pause_writing(self) -> None:
+        """Hold up the sender."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Let the sender go on, and go on reading."""
+        self._writable = True
+        _wake(self._room)
+        if len(self._frames) < QUEUE_FRAMES:
+            self._resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake whoever waits: it is over."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+        self._ended = self._framing.ending
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(self._ended)
+            self._opened.exception()  # nobody need be waiting
+        for waiter in (self._waiting, self._room, self._closed):
+            _wake(waiter)
+
+    # Inside.
+
+    def _connected(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    def _shake_hands(self, data: memoryview) -> None:
+        """Take bytes of the handshake; what lies behind its head is frames already."""
+        handshake, head = self._handshake, self._head
+        assert handshake is not None
+        assert head is not None
+        head += data
+        end = head.find(_END_OF_HEAD)
+        if end < 0:
+            if len(head) > MAX_HEAD_BYTES:
+                self._fail(InvalidHandshake(f"a head of more than {MAX_HEAD_BYTES} bytes"))
+            return
+        rest = bytes(head[end + len(_END_OF_HEAD) :])
+        handshake.receive_data(bytes(head[: end + len(_END_OF_HEAD)]))
+        for event in handshake.events_received():
+            if isinstance(handshake, ServerProtocol) and isinstance(event, Request):
+                handshake.send_response(handshake.accept(event))
+        self._flush()
+        if handshake.state is not State.OPEN:
+            self._fail(handshake.handshake_exc or InvalidHandshake("no WebSocket"))
+            return
+        self._handshake = self._head = None
+        _wake(self._opened)
+        if rest:
+            self._take(rest)
+
+    def _fail(self, cause: Exception) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(cause)
+            self._opened.exception()  # nobody need be waiting
+        self._connected().close()
+
+    def _take(self, data: bytes | memoryview) -> None:
+        frames = self._framing.receive(data)
+        self._flush()
+        if frames:
+            self._frames += frames
+            _wake(self._waiting)
+            if len(self._frames) >= QUEUE_FRAMES:
+                self._pause()
+
+    def _flush(self) -> None:
+        """Write what the protocol itself wants written: pongs, the closing handshake, the opening one."""
+        transport = self._connected()
+        if self._handshake is not None:
+            transport.write(b"".join(self._handshake.data_to_send()))
+            return
+        data, ends = self._framing.data_to_send()
+        if data:
+            transport.write(data)
+            if not self._writable and not self._framing.closing:
+                self._pause()  # it asks for answers and takes none
+        if self._framing.closing:
+            self._close_soon(ends)
+
+    def _close_soon(self, ends: bool) -> None:
+        """Go on reading, for the peer's close frame or its end of the stream, and not for ever."""
+        transport = self._connected()
+        self._resume()
+        if self._overdue is None:
+            self._overdue = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
+        if ends and transport.can_write_eof():
+            transport.write_eof()
+        elif ends:
+            transport.close()
+
+    def _pause(self) -> None:
+        if self._reading and not self._framing.closing:
+            self._reading = False
+            self._connected().pause_reading()
+
+    def _resume(self) -> None:
+        if not self._reading and self._ended is None:
+            self._reading = True
+            self._connected().resume_reading()
+
+    async def _until_writable(self) -> None:
+        while True:
+            if self._ended is not None or self._framing.closing:
+                await self._until_closed()
+                assert self._ended is not None
+                raise self._ended.with_traceback(None)
+            if self._writable:
+                return
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
 
     async def _until_closed(self) -> None:
-        """Wait for a closing connection to be closed.
-
-        The library would abort the transport afterwards, which fails on asyncio's own loop if it is closed by then.
-        """
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._websocket.wait_closed()
-        except TimeoutError:
-            self._websocket.transport.abort()
-            await self._websocket.wait_closed()
+        if self._ended is None:
+            if self._closed is None:
+                self._closed = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._closed])
 
 
-def _closed(exc: WebSocketClosed) -> ConnectionClosed:
-    received, sent = exc.rcvd, exc.sent
-    if received is not None and (sent is None or exc.rcvd_then_sent):
-        return ConnectionClosed(received.code, received.reason or "closed by the peer")
-    if sent is not None and received is not None:
-        return ConnectionClosed(sent.code, sent.reason or "closed here")
-    if sent is not None and sent.code in {CloseCode.MESSAGE_TOO_BIG, 1002, 1007}:
-        return ConnectionClosed(sent.code, sent.reason or "the peer broke the WebSocket protocol")
-    return ConnectionClosed(CloseCode.ABNORMAL, "the connection was lost")
-
-
-def _options() -> dict[str, Any]:
-    return {
-        "compression": None,
-        "ping_interval": None,
-        "close_timeout": CLOSE_TIMEOUT_S,
-        "max_size": MAX_FRAME_BYTES,
-        "max_queue": 16,
-        "subprotocols": [SUBPROTOCOL],
-    }
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
 
 
 async def connect(uri: str, *, tls: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> WebSocketConnection:
@@ -140,22 +328,33 @@ async def connect(uri: str, *, tls: ssl.SSLContext | None = None, timeout_s: flo
     Raises:
         ConnectionClosed: No connection came about; the reason says why.
     """
+    connection: WebSocketConnection | None = None
     try:
-        websocket = await _connect(uri, ssl=tls, open_timeout=timeout_s, proxy=None, **_options())
-    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, WebSocketClosed) as exc:
+        place = parse_uri(uri)
+
+        def make() -> WebSocketConnection:
+            return WebSocketConnection(ClientProtocol(place, subprotocols=[SUBPROTOCOL], max_size=MAX_FRAME_BYTES))
+
+        options: dict[str, Any] = {"ssl": tls or True, "ssl_shutdown_timeout": TLS_CLOSE_S} if place.secure else {}
+        async with asyncio.timeout(timeout_s):
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(make, place.host, place.port, **options)
+            await connection.opened()
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as exc:
+        if connection is not None:
+            connection.abort()
         raise ConnectionClosed(CloseCode.ABNORMAL, f"cannot connect to {uri}: {exc or type(exc).__name__}") from exc
-    return WebSocketConnection(websocket)
+    return connection
 
 
 async def serve(
     handler: Handler,
-    host: str | None = None,
-    port: int | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
     *,
     sock: socket.socket | None = None,
     tls: ssl.SSLContext | None = None,
-    handshake_timeout_s: float = 10.0,
-    backlog: int = 4096,
+    limits: AcceptLimits | None = None,
 ) -> Server:
     """Listen for edges and run ``handler`` for each connection.
 
@@ -165,17 +364,33 @@ async def serve(
         port: Port to listen on; 0 for a free one (see ``Server.sockets``).
         sock: A bound socket, instead of ``host`` and ``port``.
         tls: The server's context; it decides whether a client certificate is required.
-        handshake_timeout_s: How long a peer may take for TLS and the WebSocket handshake, seconds.
-        backlog: Connections the kernel holds until they are accepted; a whole fleet may come back at once.
+        limits: Bounds on connections whose handshake is not over.
 
     Raises:
         OSError: The address cannot be listened on.
     """
 
-    async def run(websocket: ServerConnection) -> None:
-        await handler(WebSocketConnection(websocket))
+    async def run(connection: WebSocketConnection, admission: Admission) -> None:
+        try:
+            async with asyncio.timeout_at(admission.deadline):
+                await connection.opened()
+        except (InvalidHandshake, ConnectionClosed):
+            return  # it was answered, or has gone
+        except TimeoutError:
+            connection.abort()
+            raise
+        admission.done()
+        try:
+            await handler(connection)
+        except ConnectionClosed:
+            pass
+        finally:
+            await connection.close(CloseCode.GOING_AWAY)
 
-    place: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
-    return await _serve(
-        run, **place, ssl=tls, open_timeout=handshake_timeout_s, backlog=backlog, server_header=None, **_options()
-    )
+    server = Acceptor(sock or socket.create_server((host, port)), _greeter, run, tls=tls, limits=limits)
+    server.start()
+    return server
+
+
+def _greeter() -> WebSocketConnection:
+    return WebSocketConnection(ServerProtocol(subprotocols=[SUBPROTOCOL], max_size=MAX_FRAME_BYTES))

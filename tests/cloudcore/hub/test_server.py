@@ -29,6 +29,7 @@ from cloudcore.store.memory import MemoryStore
 from protocol.errors import ConnectionClosed
 from protocol.events import Closed, Event, Received, WelcomeReceived
 from protocol.frames import CloseCode
+from protocol.heartbeat import HeartbeatEncoder, Load
 from protocol.link import Link, Side
 from protocol.messages import Hello
 from protocol.objects.keys import NodeName
@@ -217,3 +218,42 @@ def test_a_context_that_takes_anybody_is_refused(tmp_path: Path) -> None:
     context = server_context(*credential, ca=ca, clients=ssl.CERT_OPTIONAL)
     with pytest.raises(ValueError, match="must require"):
         HubServer(None, context)  # type: ignore[arg-type]  # it does not get that far
+
+
+@pytest.mark.slow
+async def test_two_thousand_strangers_who_say_nothing_cost_the_nodes_nothing(tmp_path: Path) -> None:
+    async with port(tmp_path) as p:
+        node, late = await p.join("n1"), await p.join("n2")
+        connection = await p.dial(node)
+        link, _ = await converse(connection, "n1")
+        host, number = "127.0.0.1", int(p.url.rpartition(":")[2].partition("/")[0])
+        loop, strangers = asyncio.get_running_loop(), []
+        try:
+            for count in range(2_000):
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.bind(("127.0.0.2", 0))
+                strangers.append(sock)
+                await loop.sock_connect(sock, (host, number))
+                if count % 200 == 0:
+                    assert await answered(link, connection)
+            newcomer = await p.dial(late)
+            _, events = await converse(newcomer, "n2")
+            assert any(isinstance(event, Received) for event in events)
+            assert await answered(link, connection)
+            await newcomer.close()
+        finally:
+            for sock in strangers:
+                sock.close()
+        await connection.close()
+
+
+async def answered(link: Link, connection: WebSocketConnection) -> bool:
+    """Beat, and wait for the pong."""
+    link.send_volatile(HeartbeatEncoder().encode(Load(pods=1)), CLOCK.monotonic())
+    await connection.send(link.data_to_send(CLOCK.monotonic()))
+    received = link.bytes_received
+    async with asyncio.timeout(20):
+        while link.bytes_received == received:
+            link.receive(await connection.receive(), CLOCK.monotonic())
+    return link.closed is None

@@ -9,13 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import uvloop
+import websockets.asyncio.client
+import websockets.asyncio.server
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets.exceptions import ConnectionClosed as LibraryClosed
 
 from protocol.errors import ConnectionClosed
-from protocol.transports.websocket import WebSocketConnection, connect, serve
+from protocol.transports.websocket import SUBPROTOCOL, WebSocketConnection, connect, serve
 from tests.contracts.transport import Pair, TransportContract, ending_of
 
 
@@ -58,6 +62,160 @@ class TestWebSocketServerFirst(TransportContract):
             yield server, client
 
 
+# --- peers that use the library's own connections ---------------------------------------------------------------------
+
+
+def url(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/v1/link"
+
+
+def library_client(port: int) -> websockets.asyncio.client.connect:
+    return websockets.asyncio.client.connect(url(port), subprotocols=[SUBPROTOCOL], max_size=None)
+
+
+@asynccontextmanager
+async def hub(echo_from: int = 1) -> AsyncIterator[int]:
+    """A server of ours that echoes; its port."""
+
+    async def echo(connection: WebSocketConnection) -> None:
+        try:
+            while True:
+                await connection.send([await connection.receive()] * echo_from)
+        except ConnectionClosed:
+            return
+
+    server = await serve(echo)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_the_librarys_client_talks_to_our_server() -> None:
+    async with hub() as port, library_client(port) as peer:
+        for size in (0, 1, 125, 126, 65_535, 65_536, 300_000):
+            await peer.send(bytes(size))
+            assert await peer.recv() == bytes(size)
+        await peer.send([b"in ", b"three ", b"", b"pieces"])
+        assert await peer.recv() == b"in three pieces"
+        await peer.send("text")
+        assert await peer.recv() == b"text"
+        await (await peer.ping())  # answered
+        await peer.send(b"still there")
+        assert await peer.recv() == b"still there"
+
+
+async def test_our_client_talks_to_the_librarys_server() -> None:
+    async def converse(peer: websockets.asyncio.server.ServerConnection) -> None:
+        async for message in peer:
+            await peer.ping(b"?")
+            await peer.send([message[:2], message[2:]])
+            await peer.send(message)
+            if message == b"enough":
+                await peer.close(4044, "later")
+
+    async with websockets.asyncio.server.serve(converse, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL]) as server:
+        client = await connect(url(server.sockets[0].getsockname()[1]))
+        for message in (b"hello", b"x" * 70_000, b"enough"):
+            await client.send([message])
+            assert await client.receive() == message
+            assert await client.receive() == message
+        ended = await ending_of(client)
+        assert (ended.code, ended.reason) == (4044, "later")
+
+
+async def test_the_librarys_client_is_told_code_and_reason() -> None:
+    async with connected_library() as (peer, server):
+        await server.close(4044, "later")
+        with pytest.raises(LibraryClosed):
+            await peer.recv()
+        assert (peer.close_code, peer.close_reason) == (4044, "later")
+
+
+async def test_the_library_s_client_may_close_too() -> None:
+    async with connected_library() as (peer, server):
+        await peer.close(4001, "mine")
+        ended = await ending_of(server)
+        assert (ended.code, ended.reason) == (4001, "mine")
+
+
+async def test_a_message_in_pieces_is_bounded_like_a_whole_one() -> None:
+    async with connected_library() as (peer, server):
+        with pytest.raises(LibraryClosed):
+            await peer.send(bytes(1 << 20) for _ in range(100))
+        assert peer.close_code == 1009
+        assert (await ending_of(server)).code == 1009
+
+
+@asynccontextmanager
+async def connected_library() -> AsyncIterator[tuple[websockets.asyncio.client.ClientConnection, WebSocketConnection]]:
+    """A client of the library's and our end of its connection."""
+    accepted: asyncio.Future[WebSocketConnection] = asyncio.get_running_loop().create_future()
+
+    async def handle(connection: WebSocketConnection) -> None:
+        accepted.set_result(connection)
+        await asyncio.Event().wait()
+
+    server = await serve(handle)
+    try:
+        async with library_client(server.sockets[0].getsockname()[1]) as peer:
+            yield peer, await accepted
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_frames_of_one_send_travel_together() -> None:
+    async with hub(echo_from=50) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GREETING)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x82\x81\x00\x00\x00\x00!")
+        assert await reader.read(1000) == b"\x82\x01!" * 50
+        writer.close()
+
+
+async def test_a_peer_that_pings_and_takes_nothing_is_not_read_any_more() -> None:
+    async with hub() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(GREETING)
+        await reader.readuntil(b"\r\n\r\n")
+        ping = b"\x89\xfd" + bytes(4) + bytes(125)
+        written, stalled = 0, 0
+        while stalled < 200:  # so many turns of the loop in which nothing of it could be written
+            if writer.transport.get_write_buffer_size() < 1 << 16:
+                writer.write(ping * 500)
+                written, stalled = written + 1, 0
+                assert written < 2000
+            stalled += 1
+            await asyncio.sleep(0)
+        writer.transport.abort()
+
+
+async def test_a_head_without_end_is_cut_off() -> None:
+    async with hub() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nCookie: " + b"x" * 20_000)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_request_that_is_no_upgrade_is_answered() -> None:
+    async with hub() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 426 ")
+        writer.close()
+
+
+GREETING = (
+    b"GET /v1/link HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Protocol: aiokubeedge.v1\r\n\r\n"
+)
+
+
 async def test_addresses_are_host_and_port() -> None:
     async with connected() as (client, server):
         assert client.peer_address.startswith("127.0.0.1:")
@@ -67,20 +225,21 @@ async def test_addresses_are_host_and_port() -> None:
 
 async def test_a_vanished_peer_is_an_abnormal_end() -> None:
     async with connected() as (client, server):
-        client._websocket.transport.abort()
+        client.abort()
         assert (await ending_of(server)).code == 1006
         assert (await ending_of(client)).code == 1006
 
 
 async def test_a_peer_that_breaks_the_websocket_protocol_is_told() -> None:
     async with connected() as (client, server):
-        client._websocket.transport.write(b"\xff\xff\xff\xff")
+        client._connected().write(b"\xff\xff\xff\xff")
         assert (await ending_of(server)).code == 1002
 
 
 async def test_no_extension_compresses_frames_the_link_has_compressed() -> None:
-    async with connected() as (client, server):
-        assert client._websocket.protocol.extensions == server._websocket.protocol.extensions == []
+    async with hub() as port, library_client(port) as peer:
+        assert peer.protocol.extensions == []
+        assert peer.subprotocol == SUBPROTOCOL
 
 
 async def test_nobody_listening_is_a_closed_connection(unused_port: int) -> None:
@@ -105,9 +264,23 @@ async def test_a_bad_address_is_a_closed_connection() -> None:
         await connect("http://127.0.0.1:1/")
 
 
-async def test_the_library_is_kept_from_pinging() -> None:
-    async with connected() as (client, server):
-        assert client._websocket.ping_interval is server._websocket.ping_interval is None
+def test_all_of_it_on_the_daemons_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext, bytes, bytes]) -> None:
+    server_tls, client_tls, server_der, client_der = tls
+
+    async def converse() -> None:
+        async with connected(server_tls, client_tls) as (client, server):
+            assert (client.peer_certificate, server.peer_certificate) == (server_der, client_der)
+            for sender, receiver in ((client, server), (server, client)):
+                frames = [bytes(length) for length in (0, 1, 200, 70_000, 300_000)]
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(sender.send(frames), name="send")
+                    assert [await receiver.receive() for _ in frames] == frames
+            closing = asyncio.create_task(server.close(4044, "later"), name="close")
+            ended = await ending_of(client)
+            assert (ended.code, ended.reason) == (4044, "later")
+            await closing
+
+    uvloop.run(converse())
 
 
 @pytest.fixture
