@@ -49,7 +49,8 @@ def read(frame: bytes) -> Json:
 
 def write(name: str, epoch: int, fields: Sequence[Any]) -> bytes:
     """Return the bytes of an uncompressed frame."""
-    return bytes([NUMBERS[name]]) + (epoch & 0xFFFFFFFF).to_bytes(4, "big") + msgpack.packb(list(fields))
+    payload: bytes = msgpack.packb(list(fields))
+    return bytes([NUMBERS[name]]) + (epoch & 0xFFFFFFFF).to_bytes(4, "big") + payload
 
 
 def decompressed(codec: int, data: bytes) -> bytes:
