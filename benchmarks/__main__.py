@@ -16,6 +16,7 @@ from rich.console import Console
 
 BENCHMARKS = {
     "link": ["--rounds", "1", "--sessions", "10"],
+    "encoding": ["--samples", "10"],
     "store": ["--seconds", "0.3"],
     "apiserver": ["--seconds", "0.5"],
     "scheduler": ["--pods", "2000"],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from protocol.compression import Codec, compress, decompress
+from protocol.compression import NEWEST_DICTIONARY, Codec, compress, decompress
 from protocol.errors import FrameError
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -110,7 +110,15 @@ _TYPES: dict[int, FrameType] = {int(kind): kind for kind in FrameType}
 _CODECS: dict[int, Codec] = {int(codec): codec for codec in Codec}
 
 
-def encode_frame(kind: FrameType, epoch: int, payload: bytes, codec: Codec = Codec.NONE, *, level: int = 1) -> bytes:
+def encode_frame(
+    kind: FrameType,
+    epoch: int,
+    payload: bytes,
+    codec: Codec = Codec.NONE,
+    *,
+    level: int = 1,
+    dictionary: int = NEWEST_DICTIONARY,
+) -> bytes:
     """Return the wire bytes of a frame.
 
     A payload that the codec does not make shorter goes uncompressed.
@@ -121,9 +129,10 @@ def encode_frame(kind: FrameType, epoch: int, payload: bytes, codec: Codec = Cod
         payload: One msgpack array.
         codec: How to compress it.
         level: Compression level, where the codec has levels.
+        dictionary: Number of the dictionary, where the codec has one.
     """
     if codec is not Codec.NONE:
-        squeezed = compress(codec, payload, level)
+        squeezed = compress(codec, payload, level, dictionary)
         if len(squeezed) < len(payload):
             payload = squeezed
         else:
@@ -140,7 +149,7 @@ def decode_frame(data: bytes) -> Frame:
     """Return the frame that ``data`` holds.
 
     Raises:
-        FrameError: It is too long, too short, of an unknown type or codec, or does not decompress within
+        FrameError: It is too long, too short, of an unknown type, or does not decompress within
             :data:`MAX_PAYLOAD_BYTES` (:data:`MAX_SMALL_BYTES` for most types).
     """
     if len(data) > MAX_FRAME_BYTES:
@@ -150,9 +159,7 @@ def decode_frame(data: bytes) -> Frame:
     kind = _TYPES.get(data[0] & _TYPE_BITS)
     if kind is None:
         raise FrameError(CloseCode.UNKNOWN_FRAME_TYPE, f"unknown frame type {data[0] & _TYPE_BITS}")
-    codec = _CODECS.get(data[0] >> _CODEC_SHIFT)
-    if codec is None:
-        raise FrameError(CloseCode.DECOMPRESSION_FAILED, f"unknown codec {data[0] >> _CODEC_SHIFT}")
+    codec = _CODECS[data[0] >> _CODEC_SHIFT]  # two bits, four codecs
     payload: bytes | memoryview = memoryview(data)[HEADER_BYTES:]
     limit_bytes = MAX_PAYLOAD_BYTES if kind in _LARGE else MAX_SMALL_BYTES
     if codec is not Codec.NONE:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 from protocol.compression import Codec, available
+from protocol.dictionaries import KNOWN
 from protocol.frames import FrameType, codec_of, encode_frame
 from protocol.settings import LinkSettings
 
@@ -23,35 +24,55 @@ class FrameWriter:
         bytes_handed_out: Bytes of all frames taken so far.
     """
 
-    __slots__ = ("_codec", "_incompressible", "_settings", "bytes_handed_out", "epoch", "pending")
+    __slots__ = (
+        "_above_bytes",
+        "_codec",
+        "_dictionary",
+        "_incompressible",
+        "_settings",
+        "bytes_handed_out",
+        "epoch",
+        "pending",
+    )
 
     def __init__(self, settings: LinkSettings) -> None:
         self._settings = settings
         self._codec = Codec.NONE
+        self._dictionary = 0
+        self._above_bytes = settings.compress_above_bytes
         self._incompressible = 0
         self.epoch = 0
         self.pending: list[bytes] = []
         self.bytes_handed_out = 0
 
-    def agree(self, codecs: Container[Codec]) -> None:
-        """Compress from now on, by the codec that is set or else by zstd, if the peer reads one of ``codecs``."""
+    def agree(self, codecs: Container[Codec], dictionaries: Collection[int] = ()) -> None:
+        """Compress from now on, by the codec that is set or else by zstd, if the peer reads one of ``codecs``.
+
+        zstd takes the newest dictionary that is one of the peer's ``dictionaries`` and known here.
+        """
         wanted = self._settings.codec
-        if wanted in codecs and wanted in available():
+        if wanted is Codec.SNAPPY and wanted in codecs and wanted in available():
             self._codec = wanted
-        elif wanted is not Codec.NONE and Codec.ZSTD in codecs:
-            self._codec = Codec.ZSTD
+        elif wanted is not Codec.NONE:
+            self._dictionary = max(KNOWN.intersection(dictionaries), default=0)
+            if self._dictionary and Codec.ZSTD_DICTIONARY in codecs:
+                self._codec = Codec.ZSTD_DICTIONARY
+                self._above_bytes = self._settings.dictionary_above_bytes
+            elif Codec.ZSTD in codecs:
+                self._codec = Codec.ZSTD
 
     def emit(self, kind: FrameType, payload: bytes) -> int:
         """Add a frame and return its size, bytes."""
-        settings = self._settings
-        if self._codec is Codec.NONE or len(payload) <= settings.compress_above_bytes:
+        if self._codec is Codec.NONE or len(payload) <= self._above_bytes:
             frame = encode_frame(kind, self.epoch, payload)
         elif self._incompressible:
             self._incompressible -= 1
             frame = encode_frame(kind, self.epoch, payload)
         else:
-            frame = encode_frame(kind, self.epoch, payload, self._codec, level=settings.compression_level)
-            if codec_of(frame) is Codec.NONE:  # bodies that are compressed or encrypted already come in series
+            level = self._settings.compression_level
+            frame = encode_frame(kind, self.epoch, payload, self._codec, level=level, dictionary=self._dictionary)
+            # Bodies that are compressed or encrypted already come in series; what is short may just be short.
+            if codec_of(frame) is Codec.NONE and len(payload) > self._settings.compress_above_bytes:
                 self._incompressible = _SKIP_AFTER_INCOMPRESSIBLE
         self.pending.append(frame)
         return len(frame)

@@ -14,6 +14,7 @@ field   value
 5       pods bound to the node
 6       smoothed round-trip time as this end measures it, µs
 7       the first four bytes of the digest of what the node holds
+8       1 while the node could not store the session's epoch
 ======  =====================================================
 """
 
@@ -53,6 +54,8 @@ class Load:
         rtt_us: Smoothed round-trip time of the link, microseconds; 0 until measured. The edge sends the pings, so
             the cloud learns it from here.
         digest: The beginning of the digest of what the node holds (:func:`digest_mark`); 0 until told.
+        unsaved: 1 while the node could not store the session's epoch, its disk being full: after a crash it comes back
+            with an older one.
     """
 
     cpu: int = 0
@@ -63,6 +66,7 @@ class Load:
     pods: int = 0
     rtt_us: int = 0
     digest: int = 0
+    unsaved: int = 0
 
 
 def digest_mark(digest: bytes) -> int:

@@ -27,6 +27,7 @@ from typing import ClassVar
 
 from protocol import payloads
 from protocol.compression import available
+from protocol.dictionaries import KNOWN
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.events import (
     Closed,
@@ -428,7 +429,7 @@ class Link:
         self.meter.note_frame(Direction.SENT, kind, self._frames.emit(kind, payload), now)
 
     def _offer(self) -> Offer:
-        return Offer(self._receiver.window, available())
+        return Offer(self._receiver.window, available(), KNOWN)
 
     def _require(self, side: Side, state: State) -> None:
         if self.side is not side or self.state is not state:
@@ -457,7 +458,7 @@ class Link:
 
     def _accept_offer(self, offer: Offer) -> None:
         self._sender.window = offer.window
-        self._frames.agree(offer.codecs)
+        self._frames.agree(offer.codecs, offer.dictionaries)
 
     def _finish(self, closed: Closed) -> None:
         self.state = State.CLOSED

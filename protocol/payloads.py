@@ -79,10 +79,12 @@ class Offer(NamedTuple):
     Attributes:
         window: The first grant.
         codecs: What this side can decompress.
+        dictionaries: Numbers of the dictionaries it has for that; none is named by a peer of an earlier release.
     """
 
     window: Grant
     codecs: frozenset[Codec]
+    dictionaries: frozenset[int] = frozenset()
 
 
 class Ack(NamedTuple):
@@ -170,7 +172,7 @@ def decode_hello(data: Buffer) -> tuple[Hello, Offer]:
         raise malformed("hello: fields are missing, the digest has the wrong length or the epoch is out of range")
     version, node, instance, incarnation, epoch, digest, count, agent_version = fields[:8]
     hello = Hello(NodeName(node), instance, incarnation, epoch, digest, count, agent_version, version)
-    return hello, _offer_of(fields[8:11])
+    return hello, _offer_of(fields[8:12])
 
 
 def encode_welcome(welcome: Welcome, offer: Offer) -> bytes:
@@ -200,16 +202,22 @@ def decode_welcome(data: Buffer) -> tuple[Welcome, Offer]:
     intervals = (heartbeat_s, keepalive_s)
     if resume >= len(_RESUMES) or epoch > MAX_NUMBER or min(intervals) < lowest or max(intervals) > highest:
         raise malformed("welcome: a value is out of range")
-    return Welcome(epoch, incarnation, _RESUMES[resume], heartbeat_s, keepalive_s), _offer_of(fields[5:8])
+    return Welcome(epoch, incarnation, _RESUMES[resume], heartbeat_s, keepalive_s), _offer_of(fields[5:9])
 
 
-def _offer_fields(offer: Offer) -> tuple[int, int, int]:
-    return offer.window.items, offer.window.weight, sum(1 << codec for codec in offer.codecs)
+def _offer_fields(offer: Offer) -> tuple[Any, ...]:
+    fields = (offer.window.items, offer.window.weight, sum(1 << codec for codec in offer.codecs))
+    return (*fields, sorted(offer.dictionaries)) if offer.dictionaries else fields
 
 
-def _offer_of(fields: Sequence[int]) -> Offer:
-    items, weight, codecs = fields
-    return Offer(Grant(items, weight), frozenset(codec for codec in Codec if codecs >> codec & 1))
+def _offer_of(fields: Sequence[Any]) -> Offer:
+    items, weight, codecs, *more = fields
+    dictionaries = more[0] if more else ()
+    if type(dictionaries) is not tuple or not {int}.issuperset(map(type, dictionaries)):
+        raise malformed("handshake: the dictionaries are not a list of numbers")
+    return Offer(
+        Grant(items, weight), frozenset(codec for codec in Codec if codecs >> codec & 1), frozenset(dictionaries)
+    )
 
 
 def encode_batch(sequence: int, confirmed: int, items: Sequence[Item], *, timed: bool = False) -> bytes:

@@ -29,6 +29,7 @@ class LinkSettings:
         max_batch_items: No batch holds more items; at most ``MAX_BATCH_ITEMS``.
         codec: Compression of what this side sends, if the peer reads it.
         compress_above_bytes: Shorter payloads go uncompressed.
+        dictionary_above_bytes: The same where both ends have a dictionary.
         compression_level: zstd's level.
         window: What this side lets the peer have unsettled.
         burst_bytes: One ``data_to_send`` returns about this much; the rest comes with the next call.
@@ -49,6 +50,7 @@ class LinkSettings:
     max_batch_items: int = 512
     codec: Codec = Codec.ZSTD
     compress_above_bytes: int = 256
+    dictionary_above_bytes: int = 64
     compression_level: int = 1
     window: Grant = DEFAULT_WINDOW
     burst_bytes: int = 256 * 1024

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from protocol.compression import Codec
+from protocol.dictionaries import FIRST_ID
 from protocol.frames import FrameType, codec_of, decode_frame
 from protocol.framing import FrameWriter
 from protocol.settings import LinkSettings
@@ -55,3 +58,27 @@ def test_what_does_not_shrink_is_not_tried_again_at_once() -> None:
     for _ in range(9):
         frames.emit(FrameType.BATCH, LONG)
     assert [codec_of(frame) for frame in frames.take()] == [Codec.NONE] * 9 + [Codec.ZSTD]
+
+
+def test_a_dictionary_is_used_if_both_ends_have_it() -> None:
+    frames = FrameWriter(LinkSettings())
+    frames.agree({Codec.ZSTD, Codec.ZSTD_DICTIONARY}, {FIRST_ID, FIRST_ID + 1})
+    frames.emit(FrameType.BATCH, LONG[:100])
+    (frame,) = frames.take()
+    assert codec_of(frame) is Codec.ZSTD_DICTIONARY
+    assert decode_frame(frame).payload == LONG[:100]
+
+
+@pytest.mark.parametrize(
+    ("codecs", "dictionaries"),
+    [
+        ({Codec.ZSTD}, {FIRST_ID}),
+        ({Codec.ZSTD, Codec.ZSTD_DICTIONARY}, set[int]()),
+        ({Codec.ZSTD, Codec.ZSTD_DICTIONARY}, {FIRST_ID + 1}),
+    ],
+)
+def test_a_peer_without_our_dictionary_gets_plain_zstd(codecs: set[Codec], dictionaries: set[int]) -> None:
+    frames = FrameWriter(LinkSettings())
+    frames.agree(codecs, dictionaries)
+    frames.emit(FrameType.BATCH, LONG)
+    assert codec_of(frames.take()[0]) is Codec.ZSTD
