@@ -27,7 +27,8 @@ class Live:
     Attributes:
         instance: Its instance id.
         epoch: Its epoch.
-        confirmed: Whether its edge is known to have taken the epoch over (something arrived after the welcome).
+        confirmed: Whether its edge is known to have taken the epoch over: something arrived after the welcome, and it
+            does not say that its disk is too full for it.
     """
 
     instance: str
@@ -83,7 +84,7 @@ def judge(identity: Identity, hello: Hello, node: Body | None, live: Live | None
 def _is_copy(hello: Hello, live: Live) -> bool:
     """Tell a copied data folder from the agent that reconnects.
 
-    Both have the instance id. The agent stores each epoch before it says anything more, so once its session has said
-    something, whoever comes with an older epoch is not that agent.
+    Both have the instance id. The agent stores each epoch before it says anything more (or says that it could not), so
+    once its session has said something, whoever comes with an older epoch is not that agent.
     """
     return live.confirmed and hello.epoch < live.epoch

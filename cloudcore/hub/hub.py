@@ -260,7 +260,7 @@ class Hub:
         live = self.sessions.get(session.identity.node)
         known = None
         if live is not None and live.hello is not None and live.link.closed is None:
-            known = Live(live.hello.instance, live.link.epoch, live.link.confirmed)
+            known = Live(live.hello.instance, live.link.epoch, live.epoch_taken)
         return admittance.judge(session.identity, hello, record.decode() if record else None, known)
 
     async def _refuse(self, session: Session, hello: Hello, refusal: Refusal) -> None:

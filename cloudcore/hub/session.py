@@ -158,6 +158,11 @@ class Session:
         return self.link.held
 
     @property
+    def epoch_taken(self) -> bool:
+        """Whether the edge has the session's epoch on its disk, as far as is known: not one whose disk is full."""
+        return self.link.confirmed and not (self.load is not None and self.load.unsaved)
+
+    @property
     def load(self) -> Load | None:
         """The node's load as of its last heartbeat; None before the first."""
         return None if self._heartbeats is None else self._heartbeats.load

@@ -122,6 +122,7 @@ class Session:
         self._wake_apply = asyncio.Event()
         self._opened = asyncio.Event()
         self._speaking = asyncio.Event()
+        self._saved = False
         self._going_away = False
 
     @property
@@ -208,6 +209,7 @@ class Session:
         while not await self._epoch_durable(welcome):
             self._may_speak()
             await self._put_off(TRY_DISK_AGAIN_S)
+        self._saved = True
         self._may_speak()
         self._owe(self._store.owed())
         if welcome.resume is Resume.INVENTORY:
@@ -225,7 +227,8 @@ class Session:
     def _may_speak(self) -> None:
         """From here on the cloud hears of this node: not before its epoch was offered to the disk.
 
-        The cloud takes whoever comes with an older epoch than one it has heard from for a copy of this node.
+        The cloud takes whoever comes with an older epoch than one it has heard from for a copy of this node, unless
+        heartbeats say that the disk did not take the epoch.
         """
         if self._speaking.is_set():
             return
@@ -285,6 +288,7 @@ class Session:
                 self._load(),
                 rtt_us=round((self._link.rtt_s or 0.0) * 1e6),
                 digest=digest_mark(self._store.digest),
+                unsaved=int(not self._saved),
             )
             self._link.send_volatile(encoder.encode(load), self._now())
             self._driver.pump()

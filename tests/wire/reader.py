@@ -35,7 +35,7 @@ TYPES: Final = {
 NUMBERS: Final = {name: number for number, name in TYPES.items()}
 OPS: Final = ("put", "delete", "command")
 OUTCOMES: Final = ("applied", "rejected", "later")
-LOADS: Final = ("cpu", "memory", "disk", "rx_bytes_s", "tx_bytes_s", "pods", "rtt_us", "digest")
+LOADS: Final = ("cpu", "memory", "disk", "rx_bytes_s", "tx_bytes_s", "pods", "rtt_us", "digest", "unsaved")
 
 
 def read(frame: bytes) -> Json:

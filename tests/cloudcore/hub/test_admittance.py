@@ -10,6 +10,7 @@ import pytest
 from cloudcore.hub.admittance import MAX_EPOCH, Live, judge
 from cloudcore.security.identity import Identity
 from protocol.frames import CloseCode
+from protocol.heartbeat import HeartbeatEncoder, Load
 from protocol.messages import Hello
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName
@@ -102,6 +103,23 @@ async def test_a_copied_data_folder_is_refused_while_the_original_lives_and_the_
         condition = find_condition(conditions, "DuplicateInstance")
         assert condition is not None
         assert condition["status"] == "False"
+
+
+@pytest.mark.looptime
+async def test_a_node_that_crashed_while_its_disk_was_full_is_not_taken_for_a_copy() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        holding = Holding("n1")
+        before = await c.connect(holding)
+        stored = holding.epoch
+        before.near.cut()
+        full = await c.connect(holding)
+        full.heartbeat(HeartbeatEncoder().encode(Load(unsaved=1)))
+        await settle()
+        holding.epoch = stored  # the agent is killed: its disk has the older epoch, its session looks alive
+        again = await c.connect(holding)
+        assert again.closed is None
+        assert full.closed is not None
 
 
 @pytest.mark.looptime

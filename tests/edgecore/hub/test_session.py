@@ -204,12 +204,14 @@ async def test_a_disk_that_cannot_take_the_epoch_still_lets_heartbeats_and_repor
     await edge.store.pod_status("default", "web", Uid("u"), {"phase": "Running"})
     async with session(edge, cloud):
         await cloud.accept(3)
-        await cloud.wait_for(VolatileReceived)
+        told = HeartbeatDecoder()
+        assert told.decode((await cloud.wait_for(VolatileReceived)).body).unsaved == 1
         await cloud.wait_for(Received)
         await cloud.send(put("web", 5))
         edge.disk.full = False
         settled = await cloud.wait_for(Settled)
         assert settled.verdicts[0] == APPLIED
+        assert told.decode((await cloud.wait_for(VolatileReceived)).body).unsaved == 0
     assert edge.disk.facts["epoch"] == "3"
 
 
