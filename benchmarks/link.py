@@ -1,9 +1,10 @@
 """Acked items a second over the link, against raw websockets + msgpack in the same run.
 
 Two processes over loopback, without TLS: one sends 1 KiB bodies, the other takes them into memory and acknowledges.
-Both ways carry the same fields. Raw sends batches of 64, four of them in flight, and unpacks each; it has no
-outbox, no coalescing, no redelivery, no verdicts. ``zstd`` shows what compression costs on a link that does not need
-it; its payloads shrink to about a sixth.
+Both ways carry the same fields. Raw is the library's own asyncio connection; it sends batches of 64, four of them in
+flight, and unpacks each; it has no outbox, no coalescing, no redelivery, no verdicts. ``zstd`` shows what compression
+costs on a link that does not need it; its payloads shrink to about a sixth. ``cpu`` is what both processes spend on an
+item, start-up left out: unlike a rate, it says little about who else used the machine.
 
 Usage: ``python -m benchmarks.link [--seconds 0.4] [--rounds 3] [--sessions 1 10 100]``
 """
@@ -17,18 +18,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import cycle, islice
 from random import Random
 from statistics import median
+from typing import Any
 
 import msgpack
 import uvloop
+import websockets.asyncio.client
+import websockets.asyncio.server
+from websockets.asyncio.connection import Connection as LibraryConnection
+from websockets.exceptions import ConnectionClosed as LibraryClosed
 
+from benchmarks.children import cpu_s
 from benchmarks.harness import report
 from protocol.compression import Codec
 from protocol.driver import LinkDriver
 from protocol.errors import ConnectionClosed
 from protocol.events import Closed, Event, HelloReceived, Received, Settled
+from protocol.frames import MAX_FRAME_BYTES
 from protocol.link import Link, Side
 from protocol.messages import Hello, Item, Op, Welcome
 from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
@@ -41,7 +50,8 @@ RAW_IN_FLIGHT = 4
 BACKLOG = 512  # items kept in an outbox
 OBJECTS = 512
 
-Session = Callable[[WebSocketConnection, "Meter"], Awaitable[None]]
+Session = Callable[[Any, "Meter"], Awaitable[None]]
+PLAIN: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": MAX_FRAME_BYTES}
 
 
 class Meter:
@@ -118,25 +128,25 @@ def link_sink(settings: LinkSettings) -> Session:
     return run
 
 
-async def raw_source(connection: WebSocketConnection, meter: Meter) -> None:
+async def raw_source(connection: LibraryConnection, meter: Meter) -> None:
     rows = [(int(item.op), *item.key, item.uid, item.version, item.body) for item in ITEMS]
     batches = [rows[start : start + RAW_BATCH] for start in range(0, len(rows), RAW_BATCH)]
     supply = enumerate(cycle(batches))
     for number, batch in islice(supply, RAW_IN_FLIGHT):
-        await connection.send([msgpack.packb((number, batch))])
+        await connection.send(msgpack.packb((number, batch)))
     for number, batch in supply:
-        msgpack.unpackb(await connection.receive())
+        msgpack.unpackb(await connection.recv())
         meter.acked += RAW_BATCH
-        await connection.send([msgpack.packb((number, batch))])
+        await connection.send(msgpack.packb((number, batch)))
 
 
-async def raw_sink(connection: WebSocketConnection, meter: Meter) -> None:
+async def raw_sink(connection: LibraryConnection, meter: Meter) -> None:
     held: dict[tuple[str, str, str], bytes] = {}
     while True:
-        number, batch = msgpack.unpackb(await connection.receive(), use_list=False)
+        number, batch = msgpack.unpackb(await connection.recv(), use_list=False)
         for _, resource, namespace, name, _, _, body in batch:
             held[resource, namespace, name] = body
-        await connection.send([msgpack.packb(number)])
+        await connection.send(msgpack.packb(number))
 
 
 NONE = LinkSettings(codec=Codec.NONE)
@@ -149,10 +159,11 @@ async def sink(kind: str, port: int, sessions: int) -> None:
     """Child process: open ``sessions`` connections and take whatever comes until they close."""
 
     async def one() -> None:
-        connection = await connect(f"ws://127.0.0.1:{port}")
+        uri = f"ws://127.0.0.1:{port}"
+        connection = await (websockets.asyncio.client.connect(uri, **PLAIN) if kind == "raw" else connect(uri))
         try:
             await SINKS[kind](connection, Meter())
-        except ConnectionClosed:
+        except (ConnectionClosed, LibraryClosed):
             return
 
     async with asyncio.TaskGroup() as group:
@@ -160,13 +171,26 @@ async def sink(kind: str, port: int, sessions: int) -> None:
             group.create_task(one(), name=f"session-{index}")
 
 
-async def measure(kind: str, sessions: int, seconds: float) -> float:
-    """Return acked items a second."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One measurement.
+
+    Attributes:
+        items_s: Acked items a second.
+        cpu_us: Processor time of both processes an item, microseconds.
+    """
+
+    items_s: float
+    cpu_us: float
+
+
+async def measure(kind: str, sessions: int, seconds: float) -> Rate:
+    """Send for ``seconds``."""
     meter = Meter()
     connected = 0
     ready = asyncio.Event()
 
-    async def handle(connection: WebSocketConnection) -> None:
+    async def handle(connection: WebSocketConnection | LibraryConnection) -> None:
         nonlocal connected
         connected += 1
         if connected == sessions:
@@ -174,19 +198,21 @@ async def measure(kind: str, sessions: int, seconds: float) -> float:
         await ready.wait()  # handshakes first: those that came early would slow the others down
         try:
             await SOURCES[kind](connection, meter)
-        except ConnectionClosed:
+        except (ConnectionClosed, LibraryClosed):
             return
 
-    server = await serve(handle, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    plain = websockets.asyncio.server.serve
+    server = await (plain(handle, "127.0.0.1", 0, **PLAIN) if kind == "raw" else serve(handle))
+    port = next(iter(server.sockets)).getsockname()[1]
     arguments = [sys.executable, "-m", "benchmarks.link", "--sink", kind, "--port", str(port), "--count", str(sessions)]
     child = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.DEVNULL)
     try:
         await asyncio.wait_for(ready.wait(), 20)
         await asyncio.sleep(seconds / 4)
-        before, started = meter.acked, time.perf_counter()
+        before, started, used = meter.acked, time.perf_counter(), cpu_s(os.getpid()) + cpu_s(child.pid)
         await asyncio.sleep(seconds)
-        return (meter.acked - before) / (time.perf_counter() - started)
+        acked, spent_s = meter.acked - before, cpu_s(os.getpid()) + cpu_s(child.pid) - used
+        return Rate(acked / (time.perf_counter() - started), spent_s / max(1, acked) * 1e6)
     finally:
         if child.returncode is None:
             child.kill()
@@ -214,10 +240,11 @@ def main() -> None:
             {kind: uvloop.run(measure(kind, sessions, options.seconds)) for kind in SOURCES}
             for _ in range(options.rounds)
         ]
-        rates = {kind: median(one[kind] for one in rounds) for kind in SOURCES}
+        rates = {kind: median(one[kind].items_s for one in rounds) for kind in SOURCES}
+        cpu = {kind: median(one[kind].cpu_us for one in rounds) for kind in SOURCES}
         for kind, rate in rates.items():
-            ratio = rate / rates["raw"]
-            rows.append({"what": kind, "sessions": sessions, "acked items/s": int(rate), "of raw": ratio})
+            row: dict[str, str | int | float] = {"what": kind, "sessions": sessions, "acked items/s": int(rate)}
+            rows.append({**row, "of raw": rate / rates["raw"], "cpu µs": cpu[kind]})
     report("link", f"Link throughput, {BODY_BYTES} B bodies, two processes", rows)
 
 
