@@ -31,6 +31,7 @@ from cloudcore.clock import SystemClock
 from cloudcore.config import Settings
 from cloudcore.controllers.manager import ControllerManager, ControllerSettings
 from cloudcore.events import EventRecorder
+from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
 from cloudcore.hub.nodemetrics import node_metrics
 from cloudcore.hub.server import HubServer
@@ -136,6 +137,7 @@ class CloudCore:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return."""
+        self.figures = LinkFigures(self.hub, self.clock.monotonic)
         await bootstrap(self.registry)
         await reconcile_defaults(self.registry)
         await publish(LocalClient(self.registry), self._place.names, self._place.ports["api_port"])
@@ -175,6 +177,7 @@ class CloudCore:
 
     def _listeners(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         sockets = self._place.sockets
+            "link figures": self.figures.run(),
         return {
             "enrolment": self.enrolment.run(sockets["enrol_port"], self._place.tls(ssl.CERT_NONE)),
             "metrics": serve_metrics(self.metrics, sockets["metrics_port"]),

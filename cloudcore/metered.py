@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from cloudcore.controllers.manager import ControllerManager
 from cloudcore.events import EventRecorder
+from cloudcore.hub.figures import LinkFigures, by_lane
 from cloudcore.hub.hub import Hub
 from cloudcore.scheduler import Scheduler
 from cloudcore.security.enrolment import EnrolmentServer
 from cloudcore.store.base import Store
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import Metrics
+from protocol.measures import LinkMeasures
+from protocol.messages import Lane
 
 
 class Measured(Protocol):
@@ -20,6 +22,7 @@ class Measured(Protocol):
 
     controllers: ControllerManager
     enrolment: EnrolmentServer
+    figures: LinkFigures
     hub: Hub
     loop_lag: LoopLag
     recorder: EventRecorder
@@ -32,9 +35,7 @@ def metrics_of(cloud: Measured) -> Metrics:
     metrics = Metrics()
     hub, controllers = cloud.hub, cloud.controllers
     metrics.gauge("nodes_connected", "Nodes with an open session.", lambda: len(hub.sessions))
-    metrics.gauge("outbox_items", "Items owed to connected nodes.", lambda: _owed(hub))
-    metrics.gauge("link_in_flight_items", "Items sent and not settled.", lambda: _in_flight(hub))
-    metrics.gauge("link_rtt_seconds", "Smoothed round-trip time.", lambda: _round_trips(hub), label="node")
+    _name_links(metrics, cloud.figures, hub.measures)
     metrics.counter("hub_events", "What happened at the hub.", lambda: dict(hub.counters), label="event")
     metrics.gauge("store_revision", "Newest committed revision.", lambda: cloud.store.revision)
     metrics.gauge("scheduler_active_pods", "Pods waiting to be tried.", lambda: cloud.scheduler.active_count)
@@ -70,14 +71,25 @@ def metrics_of(cloud: Measured) -> Metrics:
     return metrics
 
 
-def _owed(hub: Hub) -> float:
-    return sum(len(session.link.outbox) for session in hub.sessions.values())
-
-
-def _in_flight(hub: Hub) -> float:
-    return sum(session.link.in_flight for session in hub.sessions.values())
-
-
-def _round_trips(hub: Hub) -> Mapping[str, float]:
-    rtts = {name: session.rtt_s for name, session in hub.sessions.items()}
-    return {name: rtt_s for name, rtt_s in rtts.items() if rtt_s is not None}
+def _name_links(metrics: Metrics, figures: LinkFigures, measures: LinkMeasures) -> None:
+    """Name what is known of all links together; docs/observability.md says what each means."""
+    lanes = dict.fromkeys((lane.name.lower() for lane in Lane), 0.0)
+    metrics.gauge("outbox_items", "Objects owed to connected nodes.", lambda: figures.now.owed)
+    metrics.gauge("nodes_by_sync", "Connected nodes by sync state.", lambda: figures.now.nodes, label="state")
+    metrics.gauge("link_lane_depth", "Objects queued for nodes.", lambda: lanes | figures.now.queued, label="lane")
+    metrics.gauge(
+        "link_in_flight_items", "Items sent and not settled.", lambda: lanes | figures.now.in_flight, label="lane"
+    )
+    metrics.gauge(
+        "link_lane_oldest_seconds", "Age of the oldest change owed.", lambda: lanes | figures.now.oldest_s, label="lane"
+    )
+    metrics.counter("link_bytes", "Bytes of frames.", lambda: figures.now.traffic, labels=("direction", "lane", "kind"))
+    metrics.counter("link_resent_frames", "Frames sent again.", lambda: by_lane(measures.resent), label="lane")
+    metrics.counter("link_put_off_items", "Items answered later.", lambda: by_lane(measures.put_off), label="lane")
+    metrics.histogram("link_rtt_seconds", "Round-trip times, as pings measure them.", lambda: measures.round_trips)
+    metrics.histogram(
+        "link_ack_seconds",
+        "From sending a frame to its settlement.",
+        lambda: {lane.name.lower(): acks for lane, acks in zip(Lane, measures.acks, strict=True)},
+        label="lane",
+    )

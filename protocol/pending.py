@@ -22,6 +22,8 @@ class Why(enum.StrEnum):
     """The peer wants it later."""
     WINDOW = "WindowClosed"
     """The peer takes nothing more until it has settled something."""
+    HELD = "Held"
+    """The daily cap holds its lane back."""
     DRAINING = "Draining"
     """The session is about to end; it goes with the next."""
     QUEUED = "Queued"
@@ -70,15 +72,18 @@ class LaneState:
     oldest: float | None
 
 
-def pending_of(link: Link, limit: int) -> list[Pending]:
-    """Return what ``link`` owes, longest owed first, at most ``limit`` entries."""
+def pending_of(link: Link, limit: int, now: float) -> list[Pending]:
+    """Return what ``link`` owes at ``now``, longest owed first, at most ``limit`` entries."""
     due = link.outbox.due()
     wanted = list(islice(link.outbox.entries(), limit))
     sent: dict[OutboxKey, Flight] = {}
     if any(entry.sent is not None for entry in wanted):
         sent = {entry.key: flight for flight in link.flights for entry in flight.entries}
-    waiting = _reason_to_wait(link)
-    return [_pending(entry, sent.get(entry.key), due.get(entry.key), waiting) for entry in wanted]
+    waiting, open_lanes = _reason_to_wait(link), link.meter.open_lanes(now)
+    return [
+        _pending(entry, sent.get(entry.key), due.get(entry.key), waiting if entry.lane < open_lanes else Why.HELD)
+        for entry in wanted
+    ]
 
 
 def lanes_of(link: Link) -> dict[Lane, LaneState]:

@@ -121,7 +121,7 @@ class View:
             "rejected": [_rejection(key, text) for key, text in session.rejections.items()],
         }
         if detail:
-            status["pending"] = [_pending(each, now) for each in pending_of(link, LISTED)]
+            status["pending"] = [_pending(each, now) for each in pending_of(link, LISTED, now.monotonic)]
         return status
 
     def _away(self, node: NodeName) -> Body:

@@ -52,6 +52,10 @@ class TrafficLedger:
         meter = self._meters.get(node)
         return {} if meter is None else meter.today()
 
+    def meters(self) -> list[TrafficMeter]:
+        """Return the meters of all nodes."""
+        return list(self._meters.values())
+
     def totals(self) -> dict[TrafficKey, int]:
         """Return the bytes of all nodes since the daemon started, by direction, lane and kind."""
         return sum_by_key(meter.total for meter in self._meters.values())

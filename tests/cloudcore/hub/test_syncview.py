@@ -4,7 +4,7 @@ import pytest
 
 from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.messages import LATER, Verdict
-from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.keys import Body, NodeName, ObjectKey
 from tests.support.clouds import Cloud, Edge, Holding, cloud, settle
 
 pytestmark = pytest.mark.looptime
@@ -109,7 +109,7 @@ async def test_of_a_node_that_left_it_is_known_whether_its_slice_has_changed_sin
         edge = await connected(running)
         tell_digest(edge)
         await settle()
-        running.hub.sessions["edge-1"].end(1001, "the test says so")
+        running.hub.sessions[NodeName("edge-1")].end(1001, "the test says so")
         await settle()
         status = status_of(running)
         assert (status["state"], status["closeCode"], status["reason"]) == ("Offline", 1001, "the test says so")
@@ -122,7 +122,7 @@ async def test_of_a_node_that_left_it_is_known_whether_its_slice_has_changed_sin
 async def test_a_deleted_node_leaves_nothing_behind() -> None:
     async with cloud() as running:
         await connected(running)
-        running.hub.sessions["edge-1"].end(1001, "the test says so")
+        running.hub.sessions[NodeName("edge-1")].end(1001, "the test says so")
         await settle()
         assert "edge-1" in running.hub.departures
         await running.client.delete("nodes", "", "edge-1")

@@ -6,6 +6,7 @@ import socket
 import aiohttp
 
 from cloudcore.telemetry.prometheus import Metrics, serve_metrics
+from protocol.measures import Histogram
 
 
 def test_numbers_are_read_when_scraped() -> None:
@@ -36,3 +37,24 @@ async def test_metrics_are_served_over_http() -> None:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_histogram_is_shown_cumulated_per_label() -> None:
+    spec = Histogram((0.1, 1.0))
+    for value in (0.05, 0.5, 0.5, 7.0):
+        spec.observe(value)
+    metrics = Metrics()
+    metrics.histogram("link_ack_seconds", "Acknowledgements.", lambda: {"spec": spec}, label="lane")
+    text = metrics.exposition().decode()
+    assert 'aiokubeedge_link_ack_seconds_bucket{lane="spec",le="0.1"} 1.0' in text
+    assert 'aiokubeedge_link_ack_seconds_bucket{lane="spec",le="1.0"} 3.0' in text
+    assert 'aiokubeedge_link_ack_seconds_bucket{lane="spec",le="+Inf"} 4.0' in text
+    assert 'aiokubeedge_link_ack_seconds_sum{lane="spec"} 8.05' in text
+
+
+def test_a_counter_may_have_three_labels() -> None:
+    metrics = Metrics()
+    reading = {("sent", "spec", "pods"): 12.0}
+    metrics.counter("link_bytes", "Bytes.", lambda: reading, labels=("direction", "lane", "kind"))
+    expected = 'aiokubeedge_link_bytes_total{direction="sent",kind="pods",lane="spec"} 12.0'
+    assert expected in metrics.exposition().decode()
