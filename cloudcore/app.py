@@ -133,11 +133,11 @@ class CloudCore:
             )
         )
         self.loop_lag = LoopLag()
+        self.figures = LinkFigures(self.hub, self.clock.monotonic)
         self.metrics = metrics_of(self)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return."""
-        self.figures = LinkFigures(self.hub, self.clock.monotonic)
         await bootstrap(self.registry)
         await reconcile_defaults(self.registry)
         await publish(LocalClient(self.registry), self._place.names, self._place.ports["api_port"])
@@ -173,11 +173,11 @@ class CloudCore:
             "scheduler": self.scheduler.run(),
             "hub": self.hub.run(),
             "loop lag": self.loop_lag.run(),
+            "link figures": self.figures.run(),
         }
 
     def _listeners(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         sockets = self._place.sockets
-            "link figures": self.figures.run(),
         return {
             "enrolment": self.enrolment.run(sockets["enrol_port"], self._place.tls(ssl.CERT_NONE)),
             "metrics": serve_metrics(self.metrics, sockets["metrics_port"]),
