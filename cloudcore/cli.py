@@ -62,6 +62,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
     config_file: Annotated[
         Path | None, typer.Option("--config", help="YAML file with settings. (default: cloudcore.yaml in the folder)")
     ] = None,
+    store: Annotated[str | None, _setting("store")] = None,
+    kubeconfig: Annotated[Path | None, _setting("kubeconfig")] = None,
+    context: Annotated[str | None, _setting("context")] = None,
+    kube_qps: Annotated[float | None, _setting("kube_qps")] = None,
     listen: Annotated[str | None, _setting("listen")] = None,
     advertise: Annotated[str | None, _setting("advertise")] = None,
     api_port: Annotated[int | None, _setting("api_port")] = None,
@@ -102,13 +106,19 @@ def token_create(
 ) -> None:
     """Create a token with which one device may join as NODE, once. Prints the token alone."""
     from cloudcore.security.ca import CertificateAuthority  # noqa: PLC0415 - the other commands do without
-    from cloudcore.security.tokenstore import create_token  # noqa: PLC0415
+    from cloudcore.security.tokenstore import NAMESPACE, create_token  # noqa: PLC0415
+    from cloudcore.store.kubernetes import NAMESPACE as OWN_NAMESPACE  # noqa: PLC0415
 
     ttl_s = _duration_s("--ttl", ttl)
     if not (data_dir / "pki").is_dir():
         raise UsageError(f"no cloudcore has run in {data_dir}: start it with `cloudcore run --data-dir {data_dir}`")
     authority = CertificateAuthority.load(data_dir / "pki")
-    typer.echo(_with_client(data_dir, lambda client: create_token(client, authority, node, ttl_s, time.time())))
+    namespace = OWN_NAMESPACE if _is_beside_a_cluster(data_dir) else NAMESPACE
+
+    async def create(client: Any) -> str:
+        return await create_token(client, authority, node, ttl_s, time.time(), namespace=namespace)
+
+    typer.echo(_with_client(data_dir, create))
 
 
 @app.command()
@@ -123,7 +133,8 @@ def nodes(
         raise UsageError(f"--output {output!r}: table or json")
 
     async def read(client: Any) -> tuple[list[Any], list[Any]]:
-        return await client.list(NODES), await client.list(NODE_LINKS)
+        links = [] if _is_beside_a_cluster(data_dir) else await client.list(NODE_LINKS)
+        return await client.list(NODES), links
 
     rows = node_rows(*_with_client(data_dir, read))
     if output == "json":
@@ -272,10 +283,25 @@ def _with_client(data_dir: Path, call: Callable[[Any], Coroutine[Any, Any, Any]]
     from cloudcore.rest import RestClient  # noqa: PLC0415
 
     async def within() -> Any:
+        if _is_beside_a_cluster(data_dir):
+            async with _cluster_session(data_dir) as session:
+                return await call(RestClient(session))
         async with RestClient(data_dir / "admin.kubeconfig") as client:
             return await call(client)
 
     return asyncio.run(within())
+
+
+def _is_beside_a_cluster(data_dir: Path) -> bool:
+    return read_run_file(data_dir).get("store") == "kubernetes"
+
+
+def _cluster_session(data_dir: Path) -> Any:
+    from cloudcore.store.kubernetes import ApiSession, InClusterAccess, KubeconfigAccess  # noqa: PLC0415
+
+    recorded = read_run_file(data_dir)
+    path, context = str(recorded.get("kubeconfig") or ""), str(recorded.get("context") or "")
+    return ApiSession(KubeconfigAccess(Path(path), context) if path else InClusterAccess())
 
 
 def _plain(flags: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -32,6 +32,21 @@ class Settings(DaemonSettings):
     model_config = sources_of(program)
 
     data_dir: Path = Field(description="Folder of the database, the certificate authority and admin.kubeconfig.")
+    store: Literal["sqlite", "kubernetes"] = Field(
+        default="sqlite",
+        description="Where objects are: sqlite, in the data folder; or kubernetes, a cluster's API server, beside "
+        "which this daemon then works instead of serving an API of its own.",
+    )
+    kubeconfig: Path | None = Field(
+        default=None,
+        description="With --store kubernetes: the kubeconfig of the cluster. Default: the pod's service account.",
+    )
+    context: str = Field(default="", description="With --store kubernetes: the context in the kubeconfig.")
+    kube_qps: float = Field(
+        default=200.0,
+        gt=0.0,
+        description="With --store kubernetes: requests a second to its API server, twice at once.",
+    )
     listen: str = Field(default="0.0.0.0", description="Address to listen on.")
     advertise: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=list,
@@ -72,6 +87,13 @@ class Settings(DaemonSettings):
                 f"node_grace_s ({self.node_grace_s:g}) must be at least twice heartbeat_s ({self.heartbeat_s:g}), "
                 "or healthy nodes are taken for lost"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_only_with_its_store(self) -> Self:
+        given = [name for name in ("kubeconfig", "context") if name in self.model_fields_set and getattr(self, name)]
+        if given and self.store != "kubernetes":
+            raise ValueError(f"{given[0]} goes with store kubernetes")
         return self
 
     @property

@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from cloudcore.app import CloudCore, run_daemon
 from cloudcore.config import RELOADABLE, RESOLVED, Settings, load
 from protocol.errors import UsageError
 from protocol.logs import configure_logs
@@ -36,7 +35,7 @@ class Daemon:
         self._settings = settings
         self._flags = flags
         self._file = Path(file) if file else None
-        self._cloud: asyncio.Future[CloudCore] | None = None
+        self._cloud: asyncio.Future[Any] | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -46,7 +45,15 @@ class Daemon:
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        await run_daemon(self._settings, stop, self._cloud)
+        # Neither kind of cloud needs what the other is made of.
+        if self._settings.store == "kubernetes":
+            from cloudcore.member import run_member  # noqa: PLC0415
+
+            await run_member(self._settings, stop, self._cloud)
+        else:
+            from cloudcore.app import run_daemon  # noqa: PLC0415
+
+            await run_daemon(self._settings, stop, self._cloud)
 
     def _reload(self) -> None:
         try:

@@ -27,6 +27,21 @@ _TCP_PORTS: Final = ("api_port", "ws_port", "enrol_port", "metrics_port")
 _LOOPBACK: Final = "127.0.0.1"
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The Kubernetes cluster that a cloud stands beside.
+
+    Attributes:
+        api_url: Its API server.
+        kubeconfig: The way in; None for the service account of the pod that this is.
+        context: The context in that file; empty for the current one.
+    """
+
+    api_url: str
+    kubeconfig: Path | None
+    context: str
+
+
 @dataclass(slots=True)
 class Place:
     """The daemon's folder and sockets. Made by :meth:`open`; give it back with :meth:`close`."""
@@ -38,10 +53,16 @@ class Place:
     sockets: dict[str, socket.socket]
     started_at: float
     account_keys: AccountKeys
+    cluster: Cluster | None = None
 
     @classmethod
-    def open(cls, settings: Settings, *, now: float) -> Self:
+    def open(cls, settings: Settings, *, now: float, cluster: Cluster | None = None) -> Self:
         """Make or open the folder, the authority and the certificates, and bind the ports.
+
+        Args:
+            settings: Which.
+            now: Seconds since the epoch.
+            cluster: The cluster whose API is served by others: there is no port for one here, and no administrator.
 
         Raises:
             UsageError: The folder cannot be written, the authority is damaged, or a port cannot be had.
@@ -55,14 +76,16 @@ class Place:
         except OSError as exc:
             raise UsageError(f"the data folder {data_dir} cannot be used: {exc.strerror or exc}") from exc
         listeners = Listeners(settings.listen, recorded=_recorded_ports(data_dir))
-        for name in _TCP_PORTS:
+        for name in _TCP_PORTS if cluster is None else _TCP_PORTS[1:]:
             listeners.bind(
                 name,
                 getattr(settings, name),
                 explicit=name in settings.explicit_ports,
                 host=_LOOPBACK if name == "metrics_port" else None,
             )
-        place = cls(data_dir, names, authority, certificate, listeners.bound, now, account_keys)
+        place = cls(data_dir, names, authority, certificate, listeners.bound, now, account_keys, cluster)
+        if cluster is not None:
+            return place
         try:
             write_admin_kubeconfig(authority, place.kubeconfig, place.api_url, now)
         except OSError as exc:  # a disk that is full lets the folder be read, not be written
@@ -77,8 +100,8 @@ class Place:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
-        return self.data_dir / KUBECONFIG
+        """The administrator's kubeconfig; none of ours where the cluster is another's."""
+        return self.data_dir / KUBECONFIG if self.cluster is None else self.cluster.kubeconfig or Path()
 
     @property
     def ports(self) -> dict[str, int]:
@@ -88,6 +111,8 @@ class Place:
     @property
     def api_url(self) -> str:
         """The API's URL, under the first advertised name."""
+        if self.cluster is not None:
+            return self.cluster.api_url
         return f"https://{_bracketed(self.names[0])}:{self.ports['api_port']}"
 
     def hub_urls(self) -> list[str]:
@@ -103,7 +128,7 @@ class Place:
 
         A full disk is no reason not to serve: that this run is not recorded is logged.
         """
-        record = {
+        record: dict[str, object] = {
             "pid": os.getpid(),
             "ready": ready,
             "started": timestamp(self.started_at),
@@ -113,6 +138,13 @@ class Place:
             "join": f"https://{_bracketed(self.names[0])}:{self.ports['enrol_port']}",
             "kubeconfig": str(self.kubeconfig),
         }
+        if self.cluster is not None:
+            path = self.cluster.kubeconfig
+            record |= {
+                "store": "kubernetes",
+                "kubeconfig": str(path.absolute()) if path else "",
+                "context": self.cluster.context,
+            }
         try:
             write_run_file(self.data_dir, record)
         except OSError as exc:

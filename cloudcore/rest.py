@@ -1,4 +1,8 @@
-"""The Kubernetes API over HTTPS: the same client interface, for the command line and programs outside the daemon."""
+"""The Kubernetes API over HTTPS: the same client interface, for the command line and programs outside the daemon.
+
+It is also how the daemon's own parts write where a Kubernetes cluster is the store. Nothing here relies on what only
+our own API server does.
+"""
 
 from __future__ import annotations
 
@@ -10,91 +14,114 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import aiohttp
-import orjson
 import yaml
 
-from cloudcore import errors
 from cloudcore.client import Patch, PatchType, Propagation
-from cloudcore.errors import ApiError, Cause
-from protocol.errors import AiokubeedgeError, UsageError
+from cloudcore.store.kubernetes.access import Grant
+from cloudcore.store.kubernetes.discovery import Discovery
+from cloudcore.store.kubernetes.failures import ServerUnreachable
+from cloudcore.store.kubernetes.session import ApiSession, SessionSettings
+from protocol.backoff import RetryPolicy
+from protocol.errors import UsageError
 from protocol.objects.keys import Body, Revision, Uid
 from protocol.objects.resources import PODS
 
-GROUP_VERSIONS: Final[Mapping[str, str]] = {
-    "": "api/v1",
-    "apps": "apis/apps/v1",
-    "coordination.k8s.io": "apis/coordination.k8s.io/v1",
-    "edge.aiokubeedge.io": "apis/edge.aiokubeedge.io/v1alpha1",
-    "node.k8s.io": "apis/node.k8s.io/v1",
-    "scheduling.k8s.io": "apis/scheduling.k8s.io/v1",
-}
+__all__ = ["RestClient", "ServerUnreachable", "read_kubeconfig"]
+
 _PATCH_TYPES: Final[Mapping[PatchType, str]] = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
 }
-_BY_REASON: Final = {
-    kind.reason: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ApiError)
-}
+_PAGE: Final = 500
+_UNHURRIED: Final = 1e9
 
 
-class ServerUnreachable(AiokubeedgeError):
-    """Nothing answers at the API's address."""
+class FileAccess:
+    """Access by a kubeconfig of our own making: a certificate, and nothing to refresh.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It cannot be read. (From the constructor.)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._grant = Grant(*read_kubeconfig(path))
+
+    async def grant(self) -> Grant:
+        """Return the grant."""
+        return self._grant
 
 
 class RestClient:
     """Implements :class:`cloudcore.client.Client` over HTTPS. Use as an async context manager.
 
     Args:
-        kubeconfig: The file that names server, CA and client certificate.
-        timeout_s: Longest time for one request, seconds.
+        source: A kubeconfig that :mod:`cloudcore.security.serving` wrote; or a session to use, which stays open.
+        timeout_s: Longest time for one request, seconds. A session has its own.
+        discovery: Knows where resources are; by default, of this client alone.
 
     Raises:
         UsageError: The kubeconfig cannot be read. (From the constructor.)
     """
 
-    def __init__(self, kubeconfig: Path, *, timeout_s: float = 30.0) -> None:
-        self.server, self._ssl = read_kubeconfig(kubeconfig)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(
+        self, source: Path | ApiSession, *, timeout_s: float = 30.0, discovery: Discovery | None = None
+    ) -> None:
+        self._owned = isinstance(source, Path)
+        self._session = source if isinstance(source, ApiSession) else _session_of(source, timeout_s)
+        self._discovery = discovery or Discovery(self._session)
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._ssl)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
+        if self._owned:
             await self._session.close()
 
     async def get(self, resource: str, namespace: str, name: str) -> Body:
         """Return the object."""
-        return await self._call("GET", _path(resource, namespace, name))
+        return await self._session.call("GET", await self._path(resource, namespace, name))
 
     async def list(
         self, resource: str, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
     ) -> list[Body]:
         """Return the objects that match."""
-        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        answer = await self._call(
-            "GET", _path(resource, namespace or ""), query={key: value for key, value in query.items() if value}
-        )
-        items: list[Body] = answer["items"]
-        return items
+        path = await self._path(resource, namespace or "")
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector, "limit": str(_PAGE)}
+        query = {key: value for key, value in query.items() if value}
+        items: list[Body] = []
+        while True:
+            page = await self._session.call("GET", path, query=query)
+            items += page.get("items") or ()
+            token = page["metadata"].get("continue")
+            if not token:
+                return items
+            query["continue"] = token
 
     async def create(self, resource: str, body: Body) -> Body:
         """Create an object."""
-        return await self._call("POST", _path(resource, body["metadata"].get("namespace", "")), body)
+        row = await self._discovery.of(resource)
+        whole = {"apiVersion": row.api_version, "kind": row.kind, **body}
+        return await self._session.call("POST", row.path(body["metadata"].get("namespace", "")), whole)
 
     async def update(self, resource: str, body: Body, *, subresource: str = "") -> Body:
-        """Replace an object or a subresource of it."""
+        """Replace an object or a subresource of it.
+
+        A status goes as a patch of the status alone: Kubernetes takes labels and annotations from a status that is
+        put, and a body that leaves them out would take them away.
+        """
         metadata = body["metadata"]
-        return await self._call(
-            "PUT", _path(resource, metadata.get("namespace", ""), metadata["name"], subresource), body
-        )
+        row = await self._discovery.of(resource)
+        path = row.path(metadata.get("namespace", ""), metadata["name"], subresource)
+        if subresource == "status":
+            return await self._session.call("PATCH", path, status_patch(body), content_type=_PATCH_TYPES["json"])
+        named = {} if subresource else {"apiVersion": row.api_version, "kind": row.kind}
+        return await self._session.call("PUT", path, {**named, **body})
 
     async def patch(
         self,
@@ -107,8 +134,8 @@ class RestClient:
         subresource: str = "",
     ) -> Body:
         """Patch an object."""
-        path = _path(resource, namespace, name, subresource)
-        return await self._call("PATCH", path, patch, content_type=_PATCH_TYPES[kind])
+        path = await self._path(resource, namespace, name, subresource)
+        return await self._session.call("PATCH", path, patch, content_type=_PATCH_TYPES[kind])
 
     async def delete(
         self,
@@ -123,12 +150,12 @@ class RestClient:
     ) -> Body:
         """Delete an object."""
         preconditions = {"uid": uid, "resourceVersion": None if revision is None else str(revision)}
-        options: Body = {"propagationPolicy": propagation}
+        options: Body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         if uid is not None or revision is not None:
             options["preconditions"] = {key: value for key, value in preconditions.items() if value is not None}
-        return await self._call("DELETE", _path(resource, namespace, name), options)
+        return await self._session.call("DELETE", await self._path(resource, namespace, name), options)
 
     async def bind(self, namespace: str, name: str, node: str, *, uid: Uid) -> None:
         """Bind a pod to a node."""
@@ -138,52 +165,29 @@ class RestClient:
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "target": {"kind": "Node", "name": node},
         }
-        await self._call("POST", _path(PODS, namespace, name, "binding"), binding)
+        await self._session.call("POST", await self._path(PODS, namespace, name, "binding"), binding)
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: Patch | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Body:
-        if self._session is None:
-            raise RuntimeError("use the client as an async context manager")
-        data = None if body is None else orjson.dumps(body)
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
-        try:
-            async with self._session.request(
-                method, f"{self.server}/{path}", data=data, headers=headers, params=query
-            ) as response:
-                answer: Body = orjson.loads(await response.read())
-                if response.status >= 400:
-                    raise _error_of(answer)
-                return answer
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as exc:
-            raise ServerUnreachable(f"no API server answers at {self.server}: is `cloudcore run` running?") from exc
+    async def _path(self, resource: str, namespace: str, name: str = "", subresource: str = "") -> str:
+        return (await self._discovery.of(resource)).path(namespace, name, subresource)
 
 
-def _path(resource: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    plural, _, group = resource.partition(".")
-    place = f"namespaces/{namespace}" if namespace and resource != "namespaces" else ""
-    return "/".join(part for part in (GROUP_VERSIONS[group], place, plural, name, subresource) if part)
+def status_patch(body: Body) -> list[Body]:
+    """Return the JSON patch that replaces the status, provided the object is still at the body's version."""
+    version = body["metadata"].get("resourceVersion")
+    check = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}] if version else []
+    return [*check, {"op": "add", "path": "/status", "value": body.get("status") or {}}]
 
 
-def _error_of(status: Body) -> ApiError:
-    kind = _BY_REASON.get(status.get("reason", ""), errors.InternalError)
-    details = status.get("details") or {}
-    causes = [
-        Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
-        for cause in details.get("causes") or ()
-    ]
-    return kind(
-        status.get("message", "unknown error"),
-        details=details,
-        causes=causes,
-        retry_after_s=details.get("retryAfterSeconds"),
+def _session_of(kubeconfig: Path, timeout_s: float) -> ApiSession:
+    """Return a session for a person's command or a program's own affairs: no rate, and no second attempt."""
+    settings = SessionSettings(
+        qps=_UNHURRIED,
+        burst=_UNHURRIED,
+        timeout_s=timeout_s,
+        retry=RetryPolicy(max_retries=0),
+        hint="is `cloudcore run` running?",
     )
+    return ApiSession(FileAccess(kubeconfig), settings)
 
 
 def read_kubeconfig(path: Path) -> tuple[str, ssl.SSLContext]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -68,6 +68,7 @@ class Hub:
         clock: Wall and monotonic time.
         rng: Source of jitter.
         settings: See :class:`HubSettings`.
+        heartbeats: Writes the leases, where that is not to share the rate of ``client``.
     """
 
     def __init__(
@@ -79,12 +80,15 @@ class Hub:
         clock: Clock,
         rng: Random,
         settings: HubSettings | None = None,
+        heartbeats: Client | None = None,
     ) -> None:
         self.settings = settings or HubSettings()
         self.router = Router(store.incarnation)
         self.sessions: dict[NodeName, Session] = {}
         self.traffic = TrafficLedger(store, clock, daily_bytes=self.settings.daily_bytes)
-        self.leases = Leases(client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note)
+        self.leases = Leases(
+            heartbeats or client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note
+        )
         self.upstream = Upstream(store, client, self.router, recorder)
         self.slots = Slots(self.settings.pacing, rng)
         self.counters: Counter[str] = Counter()
@@ -369,9 +373,9 @@ class Hub:
     async def _follow(self) -> None:
         while True:
             try:
-                revision = await self._list()
+                positions = await self._list()
                 self.ready.set()
-                async for progress in self._store.watch(SLICE_RESOURCES, since=revision):
+                async for progress in self._store.watch(SLICE_RESOURCES, since=positions):
                     self.tracing.tick(self._clock.monotonic())
                     for change in progress.changes:
                         await self._dispatch(self.router.observe(change))
@@ -383,14 +387,20 @@ class Hub:
                 log.error("the store cannot be followed", cause=exc.message)
                 await asyncio.sleep(RELIST_AFTER_S)
 
-    async def _list(self) -> Revision:
-        revision = self._store.revision
+    async def _list(self) -> Mapping[str, Revision]:
+        """Take in a list of each resource; return the revision that each one is of.
+
+        They need not be the same: what one refers to in another is there already, or comes.
+        """
+        positions: dict[str, Revision] = {}
         for resource in SLICE_RESOURCES:
-            listing = await self._store.list(resource, at=revision)
-            await self._dispatch(self.router.replace(resource, listing.records, revision))
+            listing = await self._store.list(resource)
+            positions[resource] = listing.revision
+            await self._dispatch(self.router.replace(resource, listing.records, listing.revision))
         for session in list(self.sessions.values()):
-            self._check_pins(session, self.router.record(ObjectKey(NODES, "", session.identity.node)), revision)
-        return revision
+            record = self.router.record(ObjectKey(NODES, "", session.identity.node))
+            self._check_pins(session, record, positions[NODES])
+        return positions
 
     async def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

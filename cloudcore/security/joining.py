@@ -15,7 +15,7 @@ from cloudcore.security.ca import CertificateAuthority
 from cloudcore.security.nodelabels import node_labels
 from cloudcore.security.signer import key_fingerprint, load_csr, sign_node
 from cloudcore.security.tokens import verify
-from cloudcore.security.tokenstore import TokenStore
+from cloudcore.security.tokenstore import NAMESPACE, TokenStore
 from protocol.objects.keys import Body, NodeName
 from protocol.objects.resources import NODES
 from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, RUNTIMES
@@ -49,13 +49,16 @@ class Joining:
         client: Reads and writes tokens and Nodes.
         ca: Signs.
         clock: Seconds since the epoch.
+        namespace: Where the tokens' Secrets are.
     """
 
-    def __init__(self, client: Client, ca: CertificateAuthority, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, client: Client, ca: CertificateAuthority, clock: Callable[[], float], *, namespace: str = NAMESPACE
+    ) -> None:
         self._client = client
         self._ca = ca
         self._clock = clock
-        self.tokens = TokenStore(client)
+        self.tokens = TokenStore(client, namespace)
 
     async def join(self, request: JoinRequest) -> Joined:
         """Make a node of the device that asks, or make the node that device's from now on.

@@ -30,7 +30,9 @@ NODE_LABEL: Final = "edge.aiokubeedge.io/token-node"
 EXPIRES: Final = "edge.aiokubeedge.io/token-expires"
 
 
-async def create_token(client: Client, ca: CertificateAuthority, node: str, ttl_s: float, now: float) -> str:
+async def create_token(
+    client: Client, ca: CertificateAuthority, node: str, ttl_s: float, now: float, *, namespace: str = NAMESPACE
+) -> str:
     """Make a token that enrols ``node`` once within ``ttl_s`` seconds, and return its text.
 
     Args:
@@ -39,13 +41,14 @@ async def create_token(client: Client, ca: CertificateAuthority, node: str, ttl_
         node: The node's name.
         ttl_s: Lifetime, seconds, at least 1.
         now: Seconds since the epoch.
+        namespace: Where the Secret goes.
 
     Raises:
         IdentityError: ``node`` is no node name.
         ApiError: The Secret could not be created.
     """
     claims = Claims(secrets.token_hex(16), check_node_name(node), now, now + max(1.0, ttl_s))
-    await client.create(SECRETS, _secret(claims))
+    await client.create(SECRETS, _secret(claims, namespace))
     return mint(claims, key=ca.token_key, ca_fingerprint=ca.fingerprint)
 
 
@@ -54,10 +57,12 @@ class TokenStore:
 
     Args:
         client: Reads and writes the Secrets.
+        namespace: Where they are.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, namespace: str = NAMESPACE) -> None:
         self._client = client
+        self._namespace = namespace
 
     async def redeem(self, claims: Claims, key: str, sign: Callable[[], bytes]) -> str:
         """Return the certificate (PEM) of public key ``key``, signing one if this is the first time.
@@ -86,14 +91,14 @@ class TokenStore:
 
     async def retire(self, node: NodeName, *, but: str) -> None:
         """Remove the redeemed tokens of ``node`` other than ``but``: repeating an older join must not undo a newer."""
-        for secret in await self._client.list(SECRETS, NAMESPACE, label_selector=f"{NODE_LABEL}={node}"):
+        for secret in await self._client.list(SECRETS, self._namespace, label_selector=f"{NODE_LABEL}={node}"):
             if _redemption(secret) is not None and secret["metadata"]["name"] != _name(but):
                 await self._remove(secret)
 
     async def sweep(self, now: float) -> int:
         """Remove tokens that have expired at ``now``; return how many."""
         swept = 0
-        for secret in await self._client.list(SECRETS, NAMESPACE, label_selector=NODE_LABEL):
+        for secret in await self._client.list(SECRETS, self._namespace, label_selector=NODE_LABEL):
             if secret.get("type") == SECRET_TYPE and _expired(secret, now):
                 await self._remove(secret)
                 swept += 1
@@ -101,25 +106,25 @@ class TokenStore:
 
     async def _read(self, claims: Claims) -> Body:
         try:
-            return await self._client.get(SECRETS, NAMESPACE, _name(claims.id))
+            return await self._client.get(SECRETS, self._namespace, _name(claims.id))
         except NotFound as exc:
             raise TokenError("TokenUnknown", "the token was revoked, or superseded by a later join") from exc
 
     async def _remove(self, secret: Body) -> None:
         metadata = secret["metadata"]
         try:
-            await self._client.delete(SECRETS, NAMESPACE, metadata["name"], uid=metadata.get("uid"))
+            await self._client.delete(SECRETS, self._namespace, metadata["name"], uid=metadata.get("uid"))
         except (NotFound, Conflict):
             log.debug("token is gone already", token=metadata["name"])
 
 
-def _secret(claims: Claims) -> Body:
+def _secret(claims: Claims, namespace: str) -> Body:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
             "name": _name(claims.id),
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "labels": {NODE_LABEL: claims.node},
             "annotations": {EXPIRES: timestamp(claims.expires_at)},
         },

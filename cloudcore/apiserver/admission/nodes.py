@@ -1,4 +1,8 @@
-"""Admission: the annotations of a Node that carry its identity are set at join and by nobody else."""
+"""Admission: the annotations of a Node that carry its identity are set at join and by nobody else.
+
+Another cloud may have this one's API server as its store, and joins devices with an administrator's rights. So
+administrators may set them, and a change that leaves them out still keeps them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, NODE_USER_PREFI
 
 _PROTECTED: Final = (INSTANCE_ID, CERTIFICATE)
 _TRUSTED_PREFIX: Final = "system:"
+_ADMINISTRATORS: Final = "system:masters"
 
 
 class NodeIdentity:
@@ -24,7 +29,7 @@ class NodeIdentity:
         return operation is not Operation.DELETE and resource == NODES and not subresource
 
     async def admit(self, admission: Admission) -> None:
-        """Refuse a change of the protected annotations by anyone but the cloud's own parts.
+        """Refuse a change of the protected annotations by anyone but the cloud's own parts and administrators.
 
         A body that leaves them out keeps them: ``kubectl replace`` of a file must not unpin a node.
 
@@ -39,7 +44,7 @@ class NodeIdentity:
         for name in _PROTECTED:
             if name in before and name not in wanted:
                 admission.body["metadata"].setdefault("annotations", {})[name] = before[name]
-            elif wanted.get(name) != before.get(name):
+            elif wanted.get(name) != before.get(name) and _ADMINISTRATORS not in admission.context.groups:
                 target = admission.target
                 raise failures.forbidden(target.kind, target.name, f"annotation {name} is set when a node joins")
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import orjson
-
 from cloudcore.errors import NotFound
 from protocol.objects.keys import Body
 
@@ -16,8 +14,8 @@ from protocol.objects.keys import Body
 class Requests(Protocol):
     """What discovery needs of a session."""
 
-    async def request(self, method: str, path: str) -> bytes:
-        """Send a request and return its answer's body."""
+    async def call(self, method: str, path: str) -> Body:
+        """Send a request and return its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class Discovery:
             versions = await self._versions(group)
             for version in reversed(versions):  # the preferred one comes last and stays
                 root = f"apis/{version}" if group else f"api/{version}"
-                document = orjson.loads(await self._requests.request("GET", root))
+                document = await self._requests.call("GET", root)
                 self._known.update(rows_of(group, version, document.get("resources") or ()))
         except NotFound:
             return  # the server has no such group
@@ -95,7 +93,7 @@ class Discovery:
         """Return the ``apiVersion``s of a group, the preferred one first."""
         if not group:
             return ["v1"]
-        document = orjson.loads(await self._requests.request("GET", f"apis/{group}"))
+        document = await self._requests.call("GET", f"apis/{group}")
         preferred = (document.get("preferredVersion") or {}).get("groupVersion")
         all_of_them = [version["groupVersion"] for version in document.get("versions") or ()]
         return sorted(all_of_them, key=lambda version: bool(version != preferred))

@@ -134,7 +134,7 @@ class Follower:
         bodies: list[Body] = []
         query = {"limit": str(PAGE)}
         while True:
-            page = orjson.loads(await self._session.request("GET", row.path(), query=query))
+            page = await self._session.call("GET", row.path(), query=query)
             for item in page.get("items") or ():
                 # Items of a list do not say what they are.
                 bodies.append({"apiVersion": row.api_version, "kind": row.kind, **item})

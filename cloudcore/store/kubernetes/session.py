@@ -27,6 +27,7 @@ from cloudcore.store.kubernetes.failures import ServerUnreachable, failure_of
 from cloudcore.store.kubernetes.pacing import TokenBucket
 from protocol.backoff import STANDARD, Backoff, RetryPolicy
 from protocol.errors import UsageError
+from protocol.objects.keys import Body
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class SessionSettings:
         timeout_s: How long one attempt may take, seconds.
         retry: When to try again.
         user_agent: Who asks, for the server's log.
+        hint: What to ask oneself when nothing answers.
     """
 
     qps: float = 200.0
@@ -55,6 +57,7 @@ class SessionSettings:
     timeout_s: float = 30.0
     retry: RetryPolicy = STANDARD
     user_agent: str = "aiokubeedge-cloudcore"
+    hint: str = ""
 
 
 class ApiSession:
@@ -140,6 +143,28 @@ class ApiSession:
                 if exc.code not in {429, 503} or exc.retry_after_s is None:
                     raise
                 await self._pause(exc, backoff)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Body:
+        """Send a request and return its answer, decoded.
+
+        Raises:
+            ApiError: What the server answered.
+            ServerUnreachable: It did not answer, or something else did.
+        """
+        answer = await self.request(method, path, body=body, query=query, content_type=content_type)
+        try:
+            decoded: Body = orjson.loads(answer)
+        except orjson.JSONDecodeError as exc:
+            raise ServerUnreachable(f"what answers at {self.server} is no API server") from exc
+        return decoded
 
     @asynccontextmanager
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -229,9 +254,9 @@ class ApiSession:
         named = {**headers, "User-Agent": self.settings.user_agent}
         return {**named, "Authorization": grant.authorization} if grant.authorization else named
 
-    @staticmethod
-    def _unreachable(grant: Grant, error: Exception) -> ServerUnreachable:
-        return ServerUnreachable(f"no API server answers at {grant.server}: {error or type(error).__name__}")
+    def _unreachable(self, grant: Grant, error: Exception) -> ServerUnreachable:
+        why = self.settings.hint or str(error) or type(error).__name__
+        return ServerUnreachable(f"no API server answers at {grant.server}: {why}")
 
 
 def _transport(grant: Grant) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import structlog
@@ -33,7 +33,7 @@ from cloudcore.store.kubernetes.copies import Copies
 from cloudcore.store.kubernetes.discovery import Discovery, Resource
 from cloudcore.store.kubernetes.follower import Follower
 from cloudcore.store.kubernetes.objects import record_of, revision_of
-from cloudcore.store.kubernetes.session import JSON, ApiSession
+from cloudcore.store.kubernetes.session import ApiSession
 from cloudcore.store.kubernetes.watch import CopyWatch
 from cloudcore.store.settings import StoreSettings
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
@@ -103,7 +103,7 @@ class KubernetesStore:
         await store._ensure(_COUNTER, {"spec": {}})
         store._incarnation = identity["data"]["incarnation"]
         # One page of anything says where the server's versions are by now.
-        newest = await store._call("GET", (await discovery.of(NAMESPACES)).path(), query={"limit": "1"})
+        newest = await session.call("GET", (await discovery.of(NAMESPACES)).path(), query={"limit": "1"})
         store._copies.revision = revision_of(newest["metadata"])
         return store
 
@@ -136,7 +136,7 @@ class KubernetesStore:
         """
         self._check_open()
         resource = await self.discovery.of(key.resource)
-        return self._record(key, await self._call("GET", resource.path(key.namespace, key.name)))
+        return self._record(key, await self.session.call("GET", resource.path(key.namespace, key.name)))
 
     async def list(self, resource: str, *, namespace: str | None = None, at: Revision | None = None) -> Listing:
         """Return the copy's records now, or as they were at ``at``.
@@ -161,7 +161,7 @@ class KubernetesStore:
         """
         async with self._writing(key) as (resource, follower):
             body = _body_of(resource, key, tail)
-            return await self._seen(follower, key, await self._call("POST", resource.path(key.namespace), body))
+            return await self._seen(follower, key, await self.session.call("POST", resource.path(key.namespace), body))
 
     async def update(
         self,
@@ -213,7 +213,7 @@ class KubernetesStore:
             gone = follower.deletion(key, present.uid)
             preconditions = {"uid": present.uid} | ({"resourceVersion": str(expected)} if expected else {})
             options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background", "preconditions": preconditions}
-            answer = await self._call("DELETE", resource.path(key.namespace, key.name), options)
+            answer = await self.session.call("DELETE", resource.path(key.namespace, key.name), options)
             if answer.get("kind") != "Status" and answer["metadata"].get("finalizers"):
                 return await self._seen(follower, key, answer)
             return await asyncio.shield(gone)
@@ -243,7 +243,7 @@ class KubernetesStore:
         resource = await self.discovery.of(LEASES)
         patch = {"metadata": {"annotations": {_COUNTED: uuid.uuid4().hex}}}
         path = resource.path(_COUNTER.namespace, _COUNTER.name)
-        answer = await self._call("PATCH", path, patch, content_type="application/merge-patch+json")
+        answer = await self.session.call("PATCH", path, patch, content_type="application/merge-patch+json")
         return revision_of(answer["metadata"])
 
     async def close(self) -> None:
@@ -313,10 +313,10 @@ class KubernetesStore:
     async def _replace(self, resource: Resource, key: ObjectKey, body: Body, status_only: bool) -> Body:
         path = resource.path(key.namespace, key.name)
         if "status" not in resource.subresources:
-            return await self._call("PUT", path, body)
+            return await self.session.call("PUT", path, body)
         if status_only:
             return await self._put_status(path, body)
-        answer = await self._call("PUT", path, body)
+        answer = await self.session.call("PUT", path, body)
         if "status" not in body or body["status"] == answer.get("status"):
             return answer
         return await self._put_status(path, {**body, "metadata": answer["metadata"]})
@@ -327,35 +327,21 @@ class KubernetesStore:
             {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]},
             {"op": "add", "path": "/status", "value": body.get("status") or {}},
         ]
-        return await self._call("PATCH", f"{path}/status", patch, content_type="application/json-patch+json")
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        content_type: str = JSON,
-        query: Mapping[str, str] | None = None,
-    ) -> Body:
-        answer: Body = orjson.loads(
-            await self.session.request(method, path, body=body, content_type=content_type, query=query)
-        )
-        return answer
+        return await self.session.call("PATCH", f"{path}/status", patch, content_type="application/json-patch+json")
 
     async def _ensure(self, key: ObjectKey, body: Body) -> Body:
         """Return an object of our own, made if it is not there."""
         resource = await self.discovery.of(key.resource)
         path = resource.path(key.namespace, key.name)
         try:
-            return await self._call("GET", path)
+            return await self.session.call("GET", path)
         except NotFound:
             metadata = {"name": key.name, **({"namespace": key.namespace} if key.namespace else {})}
             whole = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **body}
             try:
-                return await self._call("POST", resource.path(key.namespace), whole)
+                return await self.session.call("POST", resource.path(key.namespace), whole)
             except AlreadyExists:
-                return await self._call("GET", path)
+                return await self.session.call("GET", path)
 
     def _check_open(self) -> None:
         if self._closed:

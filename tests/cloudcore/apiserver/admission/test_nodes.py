@@ -32,6 +32,18 @@ async def test_nobody_pins_or_unpins_a_node_through_the_api(registry: Registry, 
     assert kept.decode()["metadata"]["annotations"] == {"note": "x", **PINNED}
 
 
+async def test_an_administrator_repins_a_node_and_unpins_none_by_leaving_out(
+    registry: Registry, client: LocalClient
+) -> None:
+    """A cloud that has this API server for its store joins devices with an administrator's rights."""
+    context, node = Context("kubernetes-admin", groups=("system:masters",)), target(registry, "nodes", name="edge-1")
+    await create(registry, target(registry, "nodes"), a_node(PINNED), context)
+    changed = {**PINNED, "edge.aiokubeedge.io/certificate": "cd"}
+    assert (await update(registry, node, a_node(changed), context)).decode()["metadata"]["annotations"] == changed
+    kept = await update(registry, node, a_node({"note": "x"}), context)
+    assert kept.decode()["metadata"]["annotations"] == {"note": "x", **changed}
+
+
 async def test_the_cloud_itself_pins_a_node(client: LocalClient) -> None:
     await client.create("nodes", a_node())
     patched = await client.patch("nodes", "", "edge-1", {"metadata": {"annotations": PINNED}})
