@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench fuzz coverage format clean
+.PHONY: help install demo test check bench fuzz-api fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 
 fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+fuzz-api: $(STAMP) ## Made-up requests for every operation of the API, by the hundred (EXAMPLES=40 SEED=1)
+	@AIOKUBEEDGE_FUZZ_EXAMPLES=$(or $(EXAMPLES),40) AIOKUBEEDGE_FUZZ_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest tests/e2e/test_fuzz_api.py -q -rP
 
 coverage: $(STAMP) ## Line and branch coverage of the whole suite
 	@$(BIN)/coverage erase

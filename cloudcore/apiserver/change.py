@@ -17,7 +17,7 @@ from cloudcore.apiserver.managedfields.tracking import FIELD, is_noted, is_same_
 from cloudcore.apiserver.registry import Registry, retained
 from cloudcore.apiserver.subresources.podparts import check_part
 from cloudcore.apiserver.subresources.views import View, rendered
-from cloudcore.apiserver.validation.decoding import decode
+from cloudcore.apiserver.validation.decoding import decode, require_object
 from cloudcore.apiserver.validation.objects import check_status, check_update
 from cloudcore.apiserver.versions import received, shown
 from cloudcore.errors import Conflict, NotFound
@@ -80,6 +80,7 @@ async def _attempt(
     wanted = transform(shown(target, view.read(present)) if view.is_whole else view.read(present))
     if view.is_whole and target.version is not None:
         wanted = received(registry, target, wanted, context)
+    require_object(target.kind, wanted)  # a patch may have put anything in the object's place
     _check_version(target, wanted, record)
     managed = (wanted.get("metadata") or {}).get(FIELD)
     body = view.write(present, wanted)

@@ -146,7 +146,7 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
 
 
 def _roots(kind: Kind) -> list[str]:
-    others = [f"io.k8s.api.{sub.group or 'core'}.{sub.version}.{sub.kind}" for sub in kind.subresources]
+    others = [f"io.k8s.api.{sub.group.split('.')[0] or 'core'}.{sub.version}.{sub.kind}" for sub in kind.subresources]
     name = schema_name(kind)
     return [name, f"{name}List", *others, *((OBJECT_META, LIST_META) if kind.custom is not None else ())]
 

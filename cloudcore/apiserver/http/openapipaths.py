@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudcore.apiserver.http.negotiation import PATCH_TYPES
-from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.kinds.kind import Kind, Subresource
 
 Document = dict[str, Any]
 SchemaName = Callable[[Kind], str]
@@ -14,6 +14,13 @@ SchemaName = Callable[[Kind], str]
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _COLLECTION = (("list", "get", "list"), ("create", "post", "post"), ("deletecollection", "delete", "deletecollection"))
 _ITEM = (("get", "get", "get"), ("update", "put", "put"), ("patch", "patch", "patch"), ("delete", "delete", "delete"))
+_SUBRESOURCE = (
+    ("get", "get", "get"),
+    ("create", "post", "post"),
+    ("update", "put", "put"),
+    ("patch", "patch", "patch"),
+    ("delete", "delete", "delete"),
+)
 _WRITE_QUERY = ("dryRun", "fieldManager", "fieldValidation")
 _QUERY = {
     "list": (
@@ -51,35 +58,64 @@ def paths_of(kinds: Iterable[Kind], schema_name: SchemaName, *, v3: bool) -> Doc
         describe = _Describer(kind, schema_name(kind), v3)
         paths[base] = describe.path(_COLLECTION, base)
         paths[f"{base}/{{name}}"] = describe.path(_ITEM, f"{base}/{{name}}")
+        for row in kind.subresources:
+            place = f"{base}/{{name}}/{row.name}"
+            paths[place] = describe.subresource(row, place)
         if kind.namespaced and "list" in kind.verbs:
-            paths[f"{root}/{kind.plural}"] = describe.path(_COLLECTION[:1], base)
+            across = _Describer(kind, schema_name(kind), v3, "ForAllNamespaces")
+            paths[f"{root}/{kind.plural}"] = across.path(_COLLECTION[:1], root)
     return {path: item for path, item in paths.items() if len(item) > 1}
 
 
 class _Describer:
     """Writes the path items of one kind."""
 
-    def __init__(self, kind: Kind, schema: str, v3: bool) -> None:
+    def __init__(self, kind: Kind, schema: str, v3: bool, suffix: str = "") -> None:
         self._kind = kind
+        self._suffix = suffix
         self._schema = schema
         self._v3 = v3
 
+    def _item(self, path: str) -> Document:
+        names = [name for name in ("namespace", "name") if f"{{{name}}}" in path]
+        return {"parameters": [self._parameter(name, "path", required=True) for name in names]}
+
     def path(self, operations: Iterable[tuple[str, str, str]], path: str) -> Document:
         """Return a path item with those of ``operations`` (verb, method, action) that the kind has."""
-        item: Document = {
-            "parameters": [
-                self._parameter(name, "path", required=True) for name in ("namespace", "name") if f"{{{name}}}" in path
-            ]
-        }
+        item = self._item(path)
         for verb, method, action in operations:
             if verb in self._kind.verbs:
                 item[method] = self._operation(action)
         return item
 
+    def subresource(self, row: Subresource, path: str) -> Document:
+        """Return the path item of a subresource."""
+        item = self._item(path)
+        describe = _Describer(self._kind, self._schema_of(row), self._v3, row.name.title())
+        for verb, method, action in _SUBRESOURCE:
+            if verb in row.verbs:
+                item[method] = describe._streamed(action) if row.streamed else describe._operation(action)
+        return item
+
+    def _schema_of(self, row: Subresource) -> str:
+        """Return the name of the schema of a subresource's bodies: its kind's own, or another's."""
+        if row.kind == self._kind.kind:
+            return self._schema
+        return f"io.k8s.api.{row.group.split('.')[0] or 'core'}.{row.version}.{row.kind}"
+
+    def _streamed(self, action: str) -> Document:
+        """Return an operation whose body and answer are a stream of any kind."""
+        operation = {**self._operation("get"), "x-kubernetes-action": "connect"}
+        operation["operationId"] = operation["operationId"].replace("get", f"connect{action.title()}", 1)
+        answer: Document = {"description": "OK"}
+        answer |= {"content": {"*/*": {"schema": {"type": "string"}}}} if self._v3 else {"schema": {"type": "string"}}
+        return {**operation, "responses": {"200": answer}}
+
     def _operation(self, action: str) -> Document:
         kind = self._kind
+        name = f"{kind.group.title().replace('.', '')}{kind.version.title()}{kind.kind}{self._suffix}"
         operation: Document = {
-            "operationId": f"{action}{kind.group.title().replace('.', '')}{kind.version.title()}{kind.kind}",
+            "operationId": f"{action}{name}",
             "parameters": [self._parameter(name, "query") for name in _QUERY.get(action, ())],
             "responses": {"200": self._response(action)},
             "x-kubernetes-action": action,

@@ -98,3 +98,14 @@ async def test_an_unknown_field_in_a_patch_is_dropped(client: LocalClient) -> No
 async def test_what_is_not_there_cannot_be_patched(client: LocalClient) -> None:
     with pytest.raises(NotFound):
         await client.patch("configmaps", "default", "settings", {"data": {"a": "b"}})
+
+
+@pytest.mark.parametrize("metadata", ["x", 1, [], True])
+@pytest.mark.parametrize("subresource", ["", "status"])
+async def test_a_patch_cannot_put_something_else_in_the_metadatas_place(
+    client: LocalClient, metadata: object, subresource: str
+) -> None:
+    stored = await client.create("pods", a_pod())
+    with pytest.raises(BadRequest):
+        await client.patch("pods", "default", "web", {"metadata": metadata}, subresource=subresource)
+    assert await client.get("pods", "default", "web") == stored
