@@ -24,8 +24,8 @@ from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.identity import Identity
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
-from cloudcore.apiserver.rbac.reconciliation import reconcile_defaults
 from cloudcore.apiserver.ownservice import publish
+from cloudcore.apiserver.rbac.reconciliation import reconcile_defaults
 from cloudcore.apiserver.registry import Registry
 from cloudcore.clock import SystemClock
 from cloudcore.config import Settings
@@ -44,6 +44,7 @@ from cloudcore.security.accounttokens import TokenIssuer
 from cloudcore.security.enrolment import EnrolmentServer
 from cloudcore.security.identity import Pins, fingerprint
 from cloudcore.security.joining import Joining
+from cloudcore.spans import send_spans
 from cloudcore.store.base import Store
 from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
@@ -78,7 +79,9 @@ class CloudCore:
             slice_contains=self._in_slice,
         )
         self.registry = Registry(
-            store, admission=admission_chain(self.limits, self._pending_pods), tokens=self.identity.issuer
+            store,
+            admission=admission_chain(self.limits, self._pending_pods, rights=self.identity.rights),
+            tokens=self.identity.issuer,
         )
         client = partial(LocalClient, self.registry)
         self.recorder = EventRecorder(client("system:event-recorder"), self.clock, "cloudcore")
@@ -88,7 +91,9 @@ class CloudCore:
             self.recorder,
             self.clock,
             self.registry.kinds,
-            settings=ControllerSettings(node_grace_s=settings.node_grace_s),
+            settings=ControllerSettings(
+                node_grace_s=settings.node_grace_s, authority=place.authority, tokens=self.identity.issuer
+            ),
         )
         self.scheduler = Scheduler(
             client("system:kube-scheduler"),
@@ -115,6 +120,7 @@ class CloudCore:
         self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         self.registry.provide(OBJECT_TRACES, self.hub.object_traces)
         self.registry.take(OBJECT_TRACES, self.hub.arm_trace, self.hub.tracing.disarm)
+        self.spans = send_spans(self.hub.tracing, settings.otlp_endpoint, self.clock)
         self.enrolment = EnrolmentServer(
             Joining(client("system:enrolment"), place.authority, self.clock.wall),
             place.authority,
@@ -158,6 +164,8 @@ class CloudCore:
             await api.close()
             for task in tasks:
                 task.cancel()
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.close)
         log.info("stopped")
 
     def reload(self, settings: Settings) -> None:

@@ -88,7 +88,10 @@ async def _attempt(
         decode(registry.schemas, target.kind, body, context)
         if target.kind.custom is not None:
             target.kind.custom.default_status(body)
+        admission = Admission(Operation.UPDATE, target, body, old, context, registry.store, registry.now())
+        await registry.admission.mutate(admission)
         check_status(target.kind, body, old)
+        await registry.admission.validate(admission)
     else:
         await _admit(registry, target, body, old, context)
     if applied or is_noted(context, status_only=view.status_only):

@@ -13,6 +13,9 @@ from random import Random
 from cloudcore.apiserver.kinds import KindTable
 from cloudcore.client import Client
 from cloudcore.clock import Clock
+from cloudcore.controllers.accounttokens import AccountTokenController
+from cloudcore.controllers.certificates import CertificateCleanupController, CertificateSigningController
+from cloudcore.controllers.clusterroles import ClusterRoleAggregationController
 from cloudcore.controllers.definitions import DefinitionController
 from cloudcore.controllers.deployment import DeploymentController
 from cloudcore.controllers.disruption import DisruptionController
@@ -23,9 +26,12 @@ from cloudcore.controllers.nodes import NodeLifecycleController, TaintEvictionCo
 from cloudcore.controllers.nodes.lifecycle import GRACE_S
 from cloudcore.controllers.podgc import OrphanedPodController, TerminatedPodController
 from cloudcore.controllers.replicaset import ReplicaSetController
+from cloudcore.controllers.rootca import RootCertificateController
 from cloudcore.controllers.runtime import Context, Controller, Reconciler, Recorders
 from cloudcore.controllers.serviceaccount import ServiceAccountController
 from cloudcore.informers import Informers, ReadYourWrites
+from cloudcore.security.accounttokens import TokenIssuer
+from cloudcore.security.ca import CertificateAuthority
 from protocol.objects.keys import ObjectKey
 
 
@@ -37,11 +43,15 @@ class ControllerSettings:
         node_grace_s: How long a node's lease may go without renewal before the node is Unknown, seconds.
         event_ttl_s: How long an Event stays after it was last seen, seconds.
         terminated_pods: Finished pods that may stay.
+        authority: Signs what is approved, and is published in each namespace; None: neither happens.
+        tokens: Issues the tokens that Secrets hold; None: none does.
     """
 
     node_grace_s: float = GRACE_S
     event_ttl_s: float = TTL_S
     terminated_pods: int = 12_500
+    authority: CertificateAuthority | None = None
+    tokens: TokenIssuer | None = None
 
 
 class ControllerManager:
@@ -87,7 +97,10 @@ class ControllerManager:
             TerminatedPodController(context, settings.terminated_pods),
             EventExpiryController(context, settings.event_ttl_s),
             DisruptionController(context),
+            ClusterRoleAggregationController(context),
+            CertificateCleanupController(context),
         ]
+        logics += _identity(context, settings)
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}
         garbage.follow = self.controllers[garbage.name].follow
 
@@ -96,3 +109,16 @@ class ControllerManager:
         async with asyncio.TaskGroup() as group:
             for name, controller in self.controllers.items():
                 group.create_task(controller.run(), name=f"controller {name}")
+
+
+def _identity(context: Context, settings: ControllerSettings) -> list[Reconciler[ObjectKey]]:
+    """Return the controllers that need the cluster's authority or sign tokens."""
+    authority, tokens = settings.authority, settings.tokens
+    if authority is None:
+        return []
+    pem = authority.certificate_pem.decode("ascii")
+    logics: list[Reconciler[ObjectKey]] = [
+        RootCertificateController(context, pem),
+        CertificateSigningController(context, authority),
+    ]
+    return logics if tokens is None else [*logics, AccountTokenController(context, tokens, pem)]

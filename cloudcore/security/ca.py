@@ -15,7 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -27,6 +27,9 @@ CA_LIFETIME_S: Final = 3652 * DAY_S
 LEAF_LIFETIME_S: Final = 365 * DAY_S
 BACKDATED_S: Final = 3_600.0
 """Certificates are valid from an hour before they were made: devices' clocks are seldom exact."""
+
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+"""Keys that certificates are signed for."""
 
 _CA_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "aiokubeedge-ca")])
 
@@ -126,12 +129,29 @@ class CertificateAuthority:
         pem = self.sign_client(subject_of(common_name, organization), key.public_key(), now)
         return Credential(pem, _key_pem(key))
 
-    def sign_client(self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, now: float) -> bytes:
+    def sign_client(
+        self,
+        subject: x509.Name,
+        public_key: PublicKey,
+        now: float,
+        *,
+        lifetime_s: float = LEAF_LIFETIME_S,
+        key_encipherment: bool = False,
+    ) -> bytes:
         """Sign a client certificate (clientAuth only) for a key made elsewhere; return it as PEM.
 
         The caller has checked that the key's owner may bear that subject.
+
+        Args:
+            subject: Whom it is for.
+            public_key: The key.
+            now: Seconds since the epoch.
+            lifetime_s: How long it is good; not longer than the authority itself.
+            key_encipherment: Whether the key may encipher others (RSA).
         """
-        builder = self._leaf(subject, public_key, ExtendedKeyUsageOID.CLIENT_AUTH, now)
+        lifetime_s = min(lifetime_s, self.certificate.not_valid_after_utc.timestamp() - now)
+        usage = _key_usage(signs_certificates=False, key_encipherment=key_encipherment)
+        builder = self._leaf(subject, public_key, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime_s, usage)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def signed(self, certificate: x509.Certificate) -> bool:
@@ -143,13 +163,19 @@ class CertificateAuthority:
         return True
 
     def _leaf(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, usage: x509.ObjectIdentifier, now: float
+        self,
+        subject: x509.Name,
+        public_key: PublicKey,
+        usage: x509.ObjectIdentifier,
+        now: float,
+        lifetime_s: float = LEAF_LIFETIME_S,
+        key_usage: x509.KeyUsage | None = None,
     ) -> x509.CertificateBuilder:
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
-            _builder(subject, self.certificate.subject, public_key, now, LEAF_LIFETIME_S)
+            _builder(subject, self.certificate.subject, public_key, now, lifetime_s)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(key_usage or _key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(authority_id, critical=False)
         )
@@ -166,7 +192,7 @@ def subject_of(common_name: str, organization: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, now: float, lifetime_s: float
+    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, now: float, lifetime_s: float
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -180,11 +206,11 @@ def _builder(
     )
 
 
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _key_usage(*, signs_certificates: bool, key_encipherment: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=key_encipherment,
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=signs_certificates,

@@ -36,6 +36,7 @@ class Admission:
         old: The object as it is; None for a creation.
         context: Who asks.
         store: Where a plugin looks up what it needs.
+        now: The present time as objects carry it, where a status is written; empty elsewhere.
     """
 
     operation: Operation
@@ -44,6 +45,7 @@ class Admission:
     old: Body | None
     context: Context
     store: Store
+    now: str = ""
 
 
 class Plugin(Protocol):

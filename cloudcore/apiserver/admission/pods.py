@@ -1,6 +1,6 @@
-"""Admission of pods: service account, priority, runtime class, disconnect policy, and the bound on waiting pods.
+"""Admission of pods: priority, runtime class, and the bound on waiting pods.
 
-Source: Kubernetes' ServiceAccount, Priority and RuntimeClass plugins; the disconnect policy is this project's.
+Source: Kubernetes' Priority and RuntimeClass plugins.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import PODS, PRIORITY_CLASSES, RUNTIME_CLASSES
 
 _SYSTEM_PRIORITY = 2_000_000_000
-_DEFAULT_ACCOUNT = "default"
 
 
 class _PodCreation:
@@ -25,16 +24,6 @@ class _PodCreation:
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations of pods."""
         return operation is Operation.CREATE and resource == PODS and not subresource
-
-
-class ServiceAccountDefault(_PodCreation):
-    """Gives pods that name no service account the namespace's ``default``."""
-
-    async def admit(self, admission: Admission) -> None:
-        """Set the account; it need not exist yet, as its controller may be behind."""
-        spec = admission.body["spec"]
-        account = spec.get("serviceAccountName") or _DEFAULT_ACCOUNT
-        spec["serviceAccountName"] = spec["serviceAccount"] = account
 
 
 class Priority(_PodCreation):

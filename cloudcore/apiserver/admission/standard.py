@@ -6,14 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from cloudcore.apiserver.admission.accounts import ServiceAccounts
 from cloudcore.apiserver.admission.addresses import ServiceAddresses
-from cloudcore.apiserver.admission.certificates import Requester
-from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.admission.certificates import (
+    CertificateRights,
+    CertificateSubject,
+    ConditionTimes,
+    Requester,
+)
+from cloudcore.apiserver.admission.chain import AdmissionChain, Plugin
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
 from cloudcore.apiserver.admission.nodeports import NodePorts
 from cloudcore.apiserver.admission.nodes import NodeIdentity
-from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass, ServiceAccountDefault
+from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass
+from cloudcore.apiserver.admission.roles import RoleEscalation
+from cloudcore.apiserver.rbac.rights import Rights
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ def admission_chain(
     *,
     default_runtime_class: str = "",
     rng: Random | None = None,
+    rights: Rights | None = None,
 ) -> AdmissionChain:
     """Return the chain.
 
@@ -41,20 +50,25 @@ def admission_chain(
         active_pods: How many pods wait in the scheduler's active queue.
         default_runtime_class: RuntimeClass of pods that name none; empty leaves that to each node.
         rng: Draws service addresses and node ports.
+        rights: The rights of whoever writes; without them nobody is held to what they may give, approve and sign.
     """
     bounds = limits or Limits()
+    held: tuple[Plugin, ...] = (RoleEscalation(rights), CertificateRights(rights)) if rights is not None else ()
     return AdmissionChain(
         (
             NamespaceLifecycle(),
-            ServiceAccountDefault(),
             Priority(),
             RuntimeClass(default_runtime_class),
+            ServiceAccounts(rng),
             DisconnectPolicy(),
             NodeIdentity(),
             Requester(),
+            CertificateSubject(),
+            ConditionTimes(),
             ServiceAddresses(rng=rng),
             NodePorts(rng),
             ProtectedNamespaces(),
+            *held,
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),
         )
     )

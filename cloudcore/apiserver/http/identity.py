@@ -8,6 +8,7 @@ from cloudcore.apiserver.http.accountauthn import AccountAuthenticator
 from cloudcore.apiserver.http.authn import Authenticators, CertificateAuthenticator
 from cloudcore.apiserver.http.authz import Authorizers, MastersAuthorizer, NodeAuthorizer, SliceContains
 from cloudcore.apiserver.rbac.feed import feed
+from cloudcore.apiserver.rbac.rights import Rights
 from cloudcore.apiserver.rbac.roles import Roles
 from cloudcore.informers import Informers
 from cloudcore.security.accounttokens import TokenIssuer
@@ -49,3 +50,4 @@ class Identity:
         self.accounts = AccountAuthenticator(issuer, lookup, now)
         self.authenticator = Authenticators((CertificateAuthenticator(superseded, now), self.accounts))
         self.authorizer = Authorizers((MastersAuthorizer(), NodeAuthorizer(slice_contains), self.roles))
+        self.rights = Rights(self.authorizer, self.roles)

@@ -6,7 +6,7 @@ from typing import Final
 
 from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, Subresource, status_of
-from cloudcore.apiserver.validation.certificates import check_request
+from cloudcore.apiserver.validation.certificates import check_request, check_request_status
 
 _KIND: Final = "CertificateSigningRequest"
 _GROUP: Final = "certificates.k8s.io"
@@ -22,8 +22,8 @@ ROWS: Final = (
         subresources=(status_of(_KIND, _GROUP), Subresource(name="approval", kind=_KIND, group=_GROUP)),
         fields={"spec.signerName": ""},
         status=True,
-        inert="no signer of this server signs certificates yet: the request is only stored",
         prepare_update=strategies.changed_certificate_request,
         validate=check_request,
+        validate_status=check_request_status,
     ),
 )

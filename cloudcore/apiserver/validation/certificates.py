@@ -42,6 +42,8 @@ _USAGES: Final = frozenset(
     }
 )
 _SHORTEST_S: Final = 600
+_RETIRED_SIGNER: Final = "kubernetes.io/legacy-unknown"
+_LASTING: Final = frozenset({"Approved", "Denied", "Failed"})
 
 
 def check_request(body: Body) -> list[Cause]:
@@ -52,6 +54,8 @@ def check_request(body: Body) -> list[Cause]:
     domain, slash, rest = signer.partition("/")
     if not signer:
         causes.append(required("spec.signerName"))
+    elif signer == _RETIRED_SIGNER:
+        causes.append(invalid("spec.signerName", signer, "the legacy signer is not allowed via this API version"))
     elif not slash or not rest or "." not in domain or check_name("subdomain", "", domain):
         why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
         causes.append(invalid("spec.signerName", signer, why))
@@ -97,3 +101,21 @@ def _check_conditions(body: Body) -> list[Cause]:
         why = "Approved and Denied conditions are mutually exclusive"
         return [invalid("status.conditions", "Denied", why)]
     return []
+
+
+def check_request_status(body: Body, old: Body) -> list[Cause]:
+    """Return what is wrong with a changed status: a judgement stays, and so does a certificate."""
+    status, before = body.get("status") or {}, old.get("status") or {}
+    causes = _check_conditions(body)
+    present = {condition.get("type") for condition in status.get("conditions") or ()}
+    for index, condition in enumerate(status.get("conditions") or ()):
+        path, kind = f"status.conditions[{index}]", condition.get("type")
+        if kind in _LASTING and condition.get("status") != "True":
+            causes.append(not_supported(f"{path}.status", condition.get("status"), ("True",)))
+    for condition in before.get("conditions") or ():
+        if condition.get("type") in _LASTING - present:
+            why = f'updates may not remove a condition of type "{condition["type"]}"'
+            causes.append(Cause("FieldValueForbidden", f"Forbidden: {why}", "status.conditions"))
+    if before.get("certificate") and status.get("certificate") != before["certificate"]:
+        causes.append(Cause("FieldValueForbidden", "Forbidden: updates may not change it", "status.certificate"))
+    return causes

@@ -70,7 +70,7 @@ class TestProjection:
             ({"configMap": {"name": "cm", "items": [{"key": "a", "path": "../a"}]}}, "leaves its volume"),
             ({"configMap": {"name": "cm", "items": [{"key": "a", "path": "/etc/a"}]}}, "leaves its volume"),
             ({"configMap": {"name": "cm", "items": [{"key": "a", "path": "..data"}]}}, "leaves its volume"),
-            ({"projected": {"sources": [{"serviceAccountToken": {}}]}}, "unsupported"),
+            ({"projected": {"sources": [{"clusterTrustBundle": {}}]}}, "unsupported"),
         ],
     )
     def test_what_cannot_be_is_named(self, volume: Body, message: str) -> None:

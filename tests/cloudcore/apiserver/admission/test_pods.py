@@ -18,15 +18,6 @@ async def created(client: LocalClient, **spec: Any) -> Body:
     return result
 
 
-async def test_a_pod_runs_as_the_default_account(client: LocalClient) -> None:
-    spec = await created(client)
-    assert (spec["serviceAccountName"], spec["serviceAccount"]) == ("default", "default")
-
-
-async def test_a_stated_account_stays(client: LocalClient) -> None:
-    assert (await created(client, serviceAccountName="bot"))["serviceAccountName"] == "bot"
-
-
 async def test_a_priority_class_becomes_a_number(client: LocalClient) -> None:
     assert (await created(client))["priority"] == 0
     high = {"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"}

@@ -353,7 +353,8 @@ async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.Cl
             assert (await response.json())["status"]["allowed"] is allowed
     async with node.post(path, json={"spec": {}}) as response:
         assert response.status == 422
-    async with node.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json={"spec": {}}) as response:
+    namespaced = {"spec": {"namespace": "default"}}
+    async with node.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json=namespaced) as response:
         assert (await response.json())["status"]["incomplete"] is True
     async with node.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={}) as response:
         assert (await response.json())["status"]["userInfo"]["username"] == "system:node:edge-1"
