@@ -76,6 +76,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each flag is how typer de
     max_pending_pods: Annotated[int | None, _setting("max_pending_pods")] = None,
     node_grace_s: Annotated[float | None, _setting("node_grace_s")] = None,
     heartbeat_s: Annotated[float | None, _setting("heartbeat_s")] = None,
+    otlp_endpoint: Annotated[str | None, _setting("otlp_endpoint")] = None,
     link_linger_ms: Annotated[float | None, _link_setting("linger_ms")] = None,
     link_batch_bytes: Annotated[int | None, _link_setting("batch_bytes")] = None,
     link_min_bytes: Annotated[int | None, _link_setting("min_bytes")] = None,

@@ -68,6 +68,11 @@ class Settings(DaemonSettings):
         default=40.0, ge=5.0, description="Seconds without a heartbeat until a node is NotReady."
     )
     heartbeat_s: float = Field(default=10.0, ge=1.0, le=300.0, description="Seconds between a node's heartbeats.")
+    otlp_endpoint: str = Field(
+        default="",
+        description="OpenTelemetry collector to send the traces of followed versions to, over OTLP/HTTP, such as "
+        "http://127.0.0.1:4318; needs the extra otel. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says, else none.",
+    )
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the links to nodes sends.")
 
