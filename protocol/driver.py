@@ -20,6 +20,8 @@ from protocol.link import Link
 from protocol.transports.base import Connection
 
 CLOSE_S: Final = 5.0
+STRETCH: Final = 64
+"""Frames that are read in one step. A peer can have thousands of small ones ready, and others want the loop too."""
 
 
 class LinkDriver:
@@ -33,7 +35,18 @@ class LinkDriver:
         close_s: How long the last frame may take to leave, seconds.
     """
 
-    __slots__ = ("_clock", "_close_s", "_connection", "_deadline", "_link", "_on_event", "_timer", "_timer_at", "_wake")
+    __slots__ = (
+        "_arrived",
+        "_clock",
+        "_close_s",
+        "_connection",
+        "_deadline",
+        "_link",
+        "_on_event",
+        "_timer",
+        "_timer_at",
+        "_wake",
+    )
 
     def __init__(
         self,
@@ -49,6 +62,7 @@ class LinkDriver:
         self._on_event = on_event
         self._clock = clock
         self._close_s = close_s
+        self._arrived = 0
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -86,9 +100,13 @@ class LinkDriver:
         link, connection, clock = self._link, self._connection, self._clock
         try:
             while link.closed is None:
-                data = await connection.receive()
-                link.receive(data, clock())
-                self.pump()
+                for _ in range(STRETCH):
+                    link.receive(await connection.receive(), clock())
+                    self._arrived = connection.bytes_received
+                    self.pump()
+                    if link.closed is not None:
+                        return
+                await asyncio.sleep(0)
         except ConnectionClosed as exc:
             link.connection_lost(exc.code, exc.reason)
             self.pump()
@@ -149,6 +167,10 @@ class LinkDriver:
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._arrived != (arrived := self._connection.bytes_received):
+            # A part of a frame: on a slow link a large one takes longer than a silent peer may live.
+            self._arrived = arrived
+            self._link.heard(self._clock())
         # The loop may be a step of its clock early; the link would then ask for the same time again.
         self._link.handle_timer(max(self._clock(), self._timer_at))
         self.pump()

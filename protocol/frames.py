@@ -53,6 +53,8 @@ class CloseCode(enum.IntEnum):
     NORMAL = 1000
     GOING_AWAY = 1001
     ABNORMAL = 1006
+    POLICY_VIOLATION = 1008
+    """Control frames and fragments without end."""
     MESSAGE_TOO_BIG = 1009
 
     MALFORMED_FRAME = 4000
@@ -70,6 +72,8 @@ class CloseCode(enum.IntEnum):
     """More was sent than the receiver granted."""
     BAD_ACK = 4008
     """The ack names what was never sent."""
+    FLOOD = 4009
+    """Too many frames that move nothing: pings, heartbeats, repeats."""
 
     HANDSHAKE_TIMEOUT = 4020
     DEAD_PEER = 4021

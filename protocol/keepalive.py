@@ -18,7 +18,7 @@ class Keepalive:
         now: The time the connection was opened.
     """
 
-    __slots__ = ("_asked_at", "_heard_at", "_id", "_waiting", "dead_s", "interval_s", "rtt_s", "sample_s")
+    __slots__ = ("_alive_at", "_asked_at", "_heard_at", "_id", "_waiting", "dead_s", "interval_s", "rtt_s", "sample_s")
 
     def __init__(self, interval_s: float, dead_s: float, now: float) -> None:
         self.interval_s = interval_s
@@ -26,6 +26,7 @@ class Keepalive:
         self.rtt_s: float | None = None
         self.sample_s = 0.0
         self._heard_at = now
+        self._alive_at = now
         self._asked_at = now
         self._id = 0
         self._waiting = False
@@ -33,6 +34,10 @@ class Keepalive:
     def heard(self, now: float) -> None:
         """Note that something arrived."""
         self._heard_at = now
+
+    def heard_part(self, now: float) -> None:
+        """Note that a part of a frame arrived: the peer lives. It is asked for a whole one as before."""
+        self._alive_at = now
 
     def ping(self, now: float) -> int:
         """Return the id of a ping that is sent now."""
@@ -56,11 +61,14 @@ class Keepalive:
 
     def dead(self, now: float) -> bool:
         """Return whether the peer has been silent for too long."""
-        return now >= self._heard_at + self.dead_s
+        return now >= self._dies_at()
 
     def next_timer(self) -> float:
         """Return when to look again."""
-        return min(self._next_ping(), self._heard_at + self.dead_s)
+        return min(self._next_ping(), self._dies_at())
+
+    def _dies_at(self) -> float:
+        return max(self._heard_at, self._alive_at) + self.dead_s
 
     def _next_ping(self) -> float:
         return max(self._heard_at, self._asked_at) + self.interval_s

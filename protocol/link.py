@@ -39,6 +39,7 @@ from protocol.events import (
     VolatileReceived,
     WelcomeReceived,
 )
+from protocol.flood import FloodGuard
 from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, decode_frame
 from protocol.framing import FrameWriter
 from protocol.gathering import InventoryGatherer
@@ -56,6 +57,8 @@ from protocol.traffic import Direction, TrafficMeter
 __all__ = ["Link", "Side", "State"]
 
 _EPOCH_BITS = 0xFFFFFFFF
+_MAX_PENDING = 16
+"""Frames that wait to be taken by the driver; beyond, no volatile one is added."""
 
 
 class Link:
@@ -81,6 +84,7 @@ class Link:
         "_closed",
         "_epoch",
         "_events",
+        "_flood",
         "_frames",
         "_generation",
         "_handshake_until",
@@ -131,6 +135,7 @@ class Link:
         self._hello: Hello | None = None
         self._inventory = InventoryGatherer(settings)
         self._pong = 0
+        self._flood = FloodGuard(now)
         self._events: deque[Event] = deque()
         self._closed: Closed | None = None
 
@@ -272,8 +277,12 @@ class Link:
         self.outbox.put(item, now, lane)
 
     def send_volatile(self, body: bytes, now: float) -> None:
-        """Send ``body`` once, unacknowledged; it also asks the peer for a sign of life. Dropped unless open."""
-        if self.state is State.OPEN:
+        """Send ``body`` once, unacknowledged; it also asks the peer for a sign of life.
+
+        Dropped unless the session is open, and while many frames wait to leave: heartbeats must not pile up before a
+        peer that speaks but takes nothing off the wire.
+        """
+        if self.state is State.OPEN and len(self._frames.pending) < _MAX_PENDING:
             self._emit(FrameType.VOLATILE, payloads.encode_volatile(self._keepalive.ping(now), body), now)
 
     def send_inventory(self, entries: Sequence[InventoryEntry], now: float) -> None:
@@ -353,6 +362,11 @@ class Link:
         except RemoteProtocolError as exc:
             self.close(exc.code, exc.reason, now)
 
+    def heard(self, now: float) -> None:
+        """Take note that a part of a frame has arrived: the peer lives, however long the whole takes."""
+        if self.state is State.OPEN:
+            self._keepalive.heard_part(now)
+
     def data_to_send(self, now: float) -> list[bytes]:
         """Return the frames to write now, in order: about ``burst_bytes``. Call it until it returns none."""
         if self._pong and self.state is State.OPEN:
@@ -418,6 +432,7 @@ class Link:
         if not self._sender.idle:
             for kind, payload, flight in self._sender.payloads(now):
                 size_bytes = self._frames.emit(kind, payload)
+                self._sender.sized(flight, size_bytes, now)
                 if flight.chunk is None:
                     lanes = [entry.sent_lane for entry in flight.entries]
                     self.meter.note_batch(Direction.SENT, flight.items, lanes, size_bytes, now)
@@ -486,19 +501,27 @@ class Link:
         fault = payloads.decode_fault(payload)
         self._finish(Closed(fault.code, fault.reason, fault.retry_after_s, remote=True))
 
+    def _moves_nothing(self, what: FrameType, now: float) -> None:
+        if not self._flood.spend(now):
+            raise RemoteProtocolError(CloseCode.FLOOD, f"too many frames that move nothing, of {what.name} the last")
+
     def _on_goaway(self, payload: Buffer, now: float) -> None:
+        self._moves_nothing(FrameType.GOAWAY, now)
         self._events.append(GoingAway(payloads.decode_number(payload)))
 
     def _on_ping(self, payload: Buffer, now: float) -> None:
         # Only the newest ping's answer counts, so one that cannot go out yet is replaced: a peer that pings and does
         # not read costs nothing.
+        self._moves_nothing(FrameType.PING, now)
         self._pong = payloads.decode_id(payload)
 
     def _on_pong(self, payload: Buffer, now: float) -> None:
+        self._moves_nothing(FrameType.PONG, now)
         if self._keepalive.pong(payloads.decode_id(payload), now):
             self.measures.round_trips.observe(self._keepalive.sample_s)
 
     def _on_volatile(self, payload: Buffer, now: float) -> None:
+        self._moves_nothing(FrameType.VOLATILE, now)
         ping, body = payloads.decode_volatile(payload)
         if ping:
             self._pong = ping
@@ -514,10 +537,15 @@ class Link:
             if timed:
                 self._receiver.time(sequence, now)
             self._events.append(Received(sequence, self._epoch, items))
+        else:
+            self._moves_nothing(FrameType.BATCH, now)
 
     def _on_inventory(self, payload: Buffer, now: float) -> None:
         sequence, confirmed, last, entries = payloads.decode_inventory(payload)
-        if not self._receiver.accept(sequence, confirmed):
+        accepted = self._receiver.accept(sequence, confirmed)
+        if not accepted or not (entries or last):
+            self._moves_nothing(FrameType.INVENTORY, now)
+        if not accepted:
             return
         self._receiver.begin(sequence, 0, 0)
         self._receiver.settle(sequence, None, now)
@@ -526,11 +554,15 @@ class Link:
             self._events.append(InventoryReceived(gathered))
 
     def _on_ack(self, payload: Buffer, now: float) -> None:
+        before = self._sender.progress
         settled = self._sender.acknowledge(payloads.decode_ack(payload), now)
         if settled is not None:
             self._events.append(settled)
+        elif self._sender.progress == before:
+            self._moves_nothing(FrameType.ACK, now)
 
     def _on_nack(self, payload: Buffer, now: float) -> None:
+        self._moves_nothing(FrameType.NACK, now)
         self._sender.missing(payloads.decode_id(payload), now)
 
     _handlers: ClassVar[dict[FrameType, Callable[[Link, Buffer, float], None]]] = {

@@ -2,7 +2,8 @@
 
 Redelivery rests on evidence. A frame that the peer says it has received is never sent again, however long the peer
 takes to commit it. A gap that the peer reports is filled at once, from the missing frame on (go back N); silence
-makes the retry policy send the oldest unreceived frame again, whose answer says what is missing.
+makes the retry policy send the oldest unreceived frame again, whose answer says what is missing. What is under way on a
+slow link is not missing: silence begins when it should have arrived at ``floor_bytes_s``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Flight:
     weight: int
     chunk: Chunk | None = None
     sent_at: float = 0.0
-    sends: int = 1
+    sends: int = 0
+    end_bytes: int = 0
     probed: bool = False
 
     @property
@@ -86,10 +88,12 @@ class Sender:
         "_more_at",
         "_outbox",
         "_received",
+        "_received_bytes",
         "_resend_from",
         "_retries",
         "_retry_at",
         "_rng",
+        "_sent_bytes",
         "_settings",
         "_settled",
         "draining",
@@ -115,6 +119,8 @@ class Sender:
         self._last_sequence = 0
         self._settled = 0
         self._received = 0
+        self._sent_bytes = 0
+        self._received_bytes = 0
         self._linger_until: float | None = None
         self._more_at: float | None = None
         self._resend_from: int | None = None
@@ -159,8 +165,6 @@ class Sender:
             self.in_flight_items += flight.count
             self.in_flight_weight += flight.weight
             budget -= flight.weight
-            if self._retry_at is None:
-                self._arm_retry(now)
             flight.sent_at = now
             if self.probe is not None and flight.items:
                 self._show_sent(self.probe, flight, now)
@@ -168,6 +172,20 @@ class Sender:
             if budget <= 0:
                 self._more_at = now
                 return
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with each frame that the peer has received or settled."""
+        return self._received + self._settled
+
+    def sized(self, flight: Flight, size_bytes: int, now: float) -> None:
+        """Take note of how long the frame is that was made of a payload just yielded; its first sending counts."""
+        flight.sends += 1
+        if flight.sends == 1:
+            self._sent_bytes += size_bytes
+            flight.end_bytes = self._sent_bytes
+            if self._retry_at is None:
+                self._arm_retry(now)
 
     def acknowledge(self, ack: Ack, now: float) -> Settled | None:
         """Take an ack and return what it settled for good.
@@ -297,7 +315,6 @@ class Sender:
         probe = first < 0
         for flight in self._flights:
             if flight.sequence > self._received and flight.sequence >= first:
-                flight.sends += 1
                 self._measures.resent[flight.lane] += 1
                 if flight.probed and self.probe is not None:
                     self.probe.sent(flight.items, now, again=True)
@@ -333,6 +350,8 @@ class Sender:
 
     def _note_received(self, received: int, now: float) -> None:
         if received > self._received:
+            if self._flights:  # they are numbered without a gap; the newest, the one received, is near the end mostly
+                self._received_bytes = self._flights[received - self._flights[0].sequence].end_bytes
             self._received = received
             self._retries = 0
             if received < self._last_sequence:
@@ -342,7 +361,8 @@ class Sender:
 
     def _arm_retry(self, now: float) -> None:
         policy = self._settings.redelivery
-        self._retry_at = now + policy.timeout_s + policy.delay_s(self._retries, self._rng)
+        under_way_s = (self._sent_bytes - self._received_bytes) / self._settings.floor_bytes_s
+        self._retry_at = now + under_way_s + policy.timeout_s + policy.delay_s(self._retries, self._rng)
 
     def _settle_singly(
         self,

@@ -37,6 +37,7 @@ class LinkSettings:
         dead_s: A peer silent for so long is dead, seconds.
         keepalive_s: Silence after which to ping, seconds; on the edge, the welcome's value replaces it. Longer than
             the time between heartbeats, which are pings themselves: equal to it, most would be doubled.
+        floor_bytes_s: No link that is of use is slower, bytes per second: what is under way is given that much time.
         redelivery: When to send again what was not received, and when to give up.
         later: When to send again what the peer wants later.
         max_inventory: An inventory of more entries closes the session.
@@ -57,6 +58,7 @@ class LinkSettings:
     handshake_s: float = 10.0
     dead_s: float = 15.0
     keepalive_s: float = 12.0
+    floor_bytes_s: float = 2048.0
     redelivery: RetryPolicy = STANDARD
     later: RetryPolicy = LATER
     max_inventory: int = 200_000

@@ -41,6 +41,9 @@ DIAL_S = 10.0
 LONGEST_ABSENCE_S = 3600.0
 """A cloud that asks for a longer absence is not heeded: a wrong number must not lose the node for good."""
 
+STABLE_S = 5.0
+"""No shorter session is a success, after which the first wait is short again (at most a second)."""
+
 RESTATE_AFTER_S = 30.0
 """Away for longer, the node may have been given up: it then states all its reports again."""
 
@@ -219,9 +222,15 @@ class HubClient:
         return delay_s
 
     def _was_stable(self) -> bool:
-        """Tell whether the session lasted long enough to count as a success, and forget it."""
+        """Tell whether the session lasted long enough to count as a success, and forget it.
+
+        On a network that is cut every few seconds, a session must count although it was short, or the node would be
+        away for longer and longer; where sessions end at once, it must not, or there would be no pace. So it counts if
+        it lasted for as long as the next wait could take.
+        """
         since, self._connected_at = self._connected_at, None
-        return since is not None and asyncio.get_running_loop().time() - since >= RECONNECT.max_delay_s
+        lasted_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return lasted_s >= max(STABLE_S, RECONNECT.bound_s(self._backoff.retries))
 
     async def _pause(self, delay_s: float) -> None:
         try:

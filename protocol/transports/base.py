@@ -21,6 +21,10 @@ class Connection(Protocol):
     def peer_address(self) -> str:
         """The peer's address for logs, ``host:port`` where there is one."""
 
+    @property
+    def bytes_received(self) -> int:
+        """Bytes that have arrived, those of frames included that are not whole yet: a sign of life on slow links."""
+
     async def send(self, frames: Sequence[bytes]) -> None:
         """Write ``frames`` in order; returns when the pipe will take more (back-pressure).
 

@@ -80,6 +80,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_transport",
         "_waiting",
         "_writable",
+        "bytes_received",
     )
 
     def __init__(self, handshake: ClientProtocol | ServerProtocol) -> None:
@@ -95,6 +96,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._overdue: asyncio.TimerHandle | None = None
         self._ended: ConnectionClosed | None = None
         self._reading = self._writable = True
+        self.bytes_received = 0
         self._transport: asyncio.Transport | None = None
 
     # What the owner uses.
@@ -177,6 +179,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
         data = _scratch.buffer[:nbytes]
+        self.bytes_received += nbytes
         if self._handshake is not None:
             self._shake_hands(data)
         else:

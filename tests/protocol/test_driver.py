@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -49,9 +49,11 @@ class End:
 
 
 @asynccontextmanager
-async def pair() -> AsyncIterator[tuple[End, End]]:
+async def pair(
+    seen_by_edge: Callable[[MemoryConnection], MemoryConnection] = lambda near: near,
+) -> AsyncIterator[tuple[End, End]]:
     near, far = memory_pair()
-    edge, cloud = End(Side.EDGE, near), End(Side.CLOUD, far)
+    edge, cloud = End(Side.EDGE, seen_by_edge(near)), End(Side.CLOUD, far)
     edge.link.start(HELLO, edge.loop.time())
     for end in (edge, cloud):
         end.running = asyncio.create_task(end.run(), name=end.link.side.value)
@@ -117,6 +119,26 @@ async def test_a_cut_connection_ends_the_link() -> None:
         cloud.connection.cut()
         assert (await edge.ended()).code == CloseCode.ABNORMAL
         assert (await cloud.ended()).remote
+
+
+class Trickling(MemoryConnection):
+    """A connection on which a large frame arrives byte by byte until ``until``, and is never whole."""
+
+    def __init__(self, inner: MemoryConnection, until: float) -> None:
+        super().__init__(inner._outgoing, inner._incoming, "memory:trickling", None)
+        self._until = until
+
+    @property
+    def bytes_received(self) -> int:
+        return int(min(asyncio.get_running_loop().time(), self._until) * 8000)
+
+
+async def test_a_frame_that_takes_minutes_keeps_the_link_open_and_its_end_does_not() -> None:
+    async with pair(lambda near: Trickling(near, 120.0)) as (edge, cloud):
+        await asyncio.sleep(1.0)
+        cloud.connection.faults.drop = 1.0  # as if all that it sends from here on were one frame
+        assert (await edge.ended()).code == CloseCode.DEAD_PEER
+        assert 120.0 < edge.loop.time() < 150.0
 
 
 async def test_silence_is_noticed_although_the_writer_is_held_up() -> None:

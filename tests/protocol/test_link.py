@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -19,11 +20,21 @@ from protocol.events import (
     VolatileReceived,
     WelcomeReceived,
 )
+from protocol.flood import BURST
 from protocol.frames import MAX_BODY_BYTES, CloseCode, FrameType, decode_frame, encode_frame
 from protocol.link import Link, Side, State
 from protocol.messages import APPLIED, LATER, InventoryEntry, Item, Lane, Resume, Verdict
 from protocol.outbox import ITEM_OVERHEAD_BYTES, Outbox
-from protocol.payloads import Ack, Grant, encode_ack, encode_batch, encode_hello, encode_number
+from protocol.payloads import (
+    Ack,
+    Grant,
+    encode_ack,
+    encode_batch,
+    encode_hello,
+    encode_inventory,
+    encode_number,
+    encode_volatile,
+)
 from protocol.settings import LinkSettings
 from tests.support.links import (
     HELLO,
@@ -236,7 +247,7 @@ def test_a_lost_ack_with_exceptions_is_told_again() -> None:
 
 
 def test_a_lost_batch_is_sent_again() -> None:
-    cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE))
+    cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE, floor_bytes_s=inf))
     cloud.send(put("a"), 0.0)
     assert kinds(output(cloud, 0.0)) == [FrameType.BATCH]
     retry_at = cloud.next_timer()
@@ -247,7 +258,9 @@ def test_a_lost_batch_is_sent_again() -> None:
 
 
 def test_an_unreceived_batch_is_given_up_after_the_last_retry() -> None:
-    cloud, _ = link_pair(cloud=LinkSettings(redelivery=SURE, dead_s=1e6, keepalive_s=1e6), welcome=FAR_KEEPALIVE)
+    cloud, _ = link_pair(
+        cloud=LinkSettings(redelivery=SURE, dead_s=1e6, keepalive_s=1e6, floor_bytes_s=inf), welcome=FAR_KEEPALIVE
+    )
     cloud.send(put("a"), 0.0)
     output(cloud, 0.0)
     times = []
@@ -263,8 +276,33 @@ def test_an_unreceived_batch_is_given_up_after_the_last_retry() -> None:
 FAR_KEEPALIVE = replace(WELCOME, keepalive_s=1e6)
 
 
+def test_what_is_under_way_on_a_slow_link_is_not_sent_again() -> None:
+    cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE, dead_s=1e6, keepalive_s=1e6), welcome=FAR_KEEPALIVE)
+    cloud.send(put("a", body=Random(1).randbytes(1_000_000)), 0.0)
+    (frame,) = output(cloud, 0.0)
+    due = cloud.next_timer()
+    assert due is not None
+    assert due == pytest.approx(6.0 + len(frame) / LinkSettings().floor_bytes_s)
+    edge.receive(frame, 128.0)  # a megabyte at 64 kbit/s
+    assert len(settle_all(edge, 128.0)) == 1
+    transfer(edge, cloud, 128.0)
+    cloud.send(put("b"), 200.0)
+    output(cloud, 200.0)
+    assert (cloud.next_timer() or 0.0) == pytest.approx(206.0, abs=0.1)  # what has arrived is no excuse
+
+
+def test_a_part_of_a_frame_keeps_the_peer_alive() -> None:
+    cloud, _ = link_pair()
+    cloud.handle_timer(12.0)
+    cloud.heard(14.0)
+    cloud.handle_timer(28.0)
+    assert cloud.state is State.OPEN
+    cloud.handle_timer(29.0)
+    assert only(cloud, Closed).code == CloseCode.DEAD_PEER
+
+
 def test_a_slow_commit_is_waited_for_without_end() -> None:
-    cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE, dead_s=1e6), welcome=FAR_KEEPALIVE)
+    cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE, dead_s=1e6, floor_bytes_s=inf), welcome=FAR_KEEPALIVE)
     cloud.send(put("a"), 0.0)
     transfer(cloud, edge, 0.0)
     batch = only(edge, Received).batch
@@ -850,3 +888,62 @@ def test_welcome_event_carries_the_welcome() -> None:
     transfer(cloud, edge, 0.0)
     assert only(edge, WelcomeReceived).welcome == WELCOME
     assert edge.epoch == WELCOME.epoch
+
+
+IDLE = {
+    "pings": frame(FrameType.PING, encode_number(1)),
+    "pongs": frame(FrameType.PONG, encode_number(1)),
+    "heartbeats": frame(FrameType.VOLATILE, encode_volatile(0, b"\x80")),
+    "nacks": frame(FrameType.NACK, encode_number(0)),
+    "farewells": frame(FrameType.GOAWAY, encode_number(1)),
+    "acks of nothing": frame(FrameType.ACK, encode_ack(Ack(0, 0))),
+    "repeats": frame(FrameType.BATCH, encode_batch(9, 0, [put("a")])),
+    "empty parts of an inventory": b"",
+}
+
+
+@pytest.mark.parametrize("what", IDLE)
+def test_a_flood_of_frames_that_move_nothing_is_cut_off(what: str) -> None:
+    cloud, _ = link_pair()
+    for number in range(1, int(BURST) + 2):
+        assert cloud.closed is None
+        cloud.receive(IDLE[what] or frame(FrameType.INVENTORY, encode_inventory(number, 0, [], last=False)), 0.0)
+        output(cloud, 0.0)
+        while cloud.next_event() is not None:
+            pass
+    assert cloud.closed is not None
+    assert cloud.closed.code == CloseCode.FLOOD
+
+
+def test_heartbeats_at_the_pace_that_was_asked_for_are_no_flood() -> None:
+    cloud, _ = link_pair()
+    for number in range(2 * int(BURST)):
+        cloud.receive(IDLE["heartbeats"], number * 0.01)
+    assert cloud.closed is None
+
+
+def test_frames_that_move_something_are_no_flood() -> None:
+    cloud, edge = link_pair()
+    for number in range(2 * int(BURST)):
+        cloud.send(put("a", number), 0.0)
+        exchange(cloud, edge, 0.0)
+        settle_all(edge, 0.0)
+        exchange(cloud, edge, 0.0)
+        drain(cloud)
+    assert (cloud.closed, edge.closed) == (None, None)
+
+
+def test_a_peer_that_takes_nothing_holds_a_bounded_number_of_bytes() -> None:
+    cloud, edge = link_pair()
+    shared = [put(f"p{number}", body=Random(number).randbytes(1000)) for number in range(10_000)]
+    for item in shared:
+        cloud.send(item, 0.0)
+    taken = sum(map(len, output(cloud, 0.0)))
+    window = LinkSettings().window.weight
+    assert taken < window + 2000  # overdrawn by one item at most
+    for beat in range(10_000):
+        cloud.send_volatile(b"beat", 10.0 * beat)
+        cloud.receive(encode_frame(FrameType.PING, edge.epoch, encode_number(7)), 10.0 * beat)
+    assert cloud.closed is None
+    assert sum(map(len, cloud.data_to_send(0.0))) < 2000
+    assert len(cloud.outbox) == 10_000
