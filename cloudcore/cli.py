@@ -23,7 +23,8 @@ from protocol.commands import run_command
 from protocol.errors import UsageError
 from protocol.linkconfiguration import LinkSection
 from protocol.objects.durations import parse_duration
-from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, NODES
+from protocol.objects.resources import LEASES, NODE_LINKS, NODE_SYNCS, NODES
+from protocol.objects.wellknown import EDGE_ROLE, NODE_LEASE_NAMESPACE
 
 app = typer.Typer(
     name="cloudcore",
@@ -128,14 +129,16 @@ def nodes(
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
 ) -> None:
     """Show each node's link: connected or not, round-trip time, lag, load."""
-    from cloudcore.nodes import node_rows, nodes_table  # noqa: PLC0415
+    from cloudcore.nodes import links_of_leases, node_rows, nodes_table  # noqa: PLC0415
 
     if output not in {"table", "json"}:
         raise UsageError(f"--output {output!r}: table or json")
 
     async def read(client: Any) -> tuple[list[Any], list[Any]]:
-        links = [] if _is_beside_a_cluster(data_dir) else await client.list(NODE_LINKS)
-        return await client.list(NODES), links
+        if _is_beside_a_cluster(data_dir):
+            leases = await client.list(LEASES, NODE_LEASE_NAMESPACE)
+            return await client.list(NODES, label_selector=EDGE_ROLE), links_of_leases(leases, time.time())
+        return await client.list(NODES), await client.list(NODE_LINKS)
 
     rows = node_rows(*_with_client(data_dir, read))
     if output == "json":

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from protocol.objects.conditions import find_condition, is_true
 from protocol.objects.keys import Body
+from protocol.objects.times import parse_timestamp
 
 
 def node_rows(nodes: list[Body], links: list[Body]) -> list[dict[str, Any]]:
@@ -19,6 +20,28 @@ def node_rows(nodes: list[Body], links: list[Body]) -> list[dict[str, Any]]:
         _row(node, by_name.get(node["metadata"]["name"], {}))
         for node in sorted(nodes, key=lambda node: str(node["metadata"]["name"]))
     ]
+
+
+def links_of_leases(leases: list[Body], now: float) -> list[Body]:
+    """Return what NodeLinks can be told from the nodes' leases: whether each was renewed in time.
+
+    This is all there is to ask where the API server is a cluster's own.
+
+    Args:
+        leases: Those in ``kube-node-lease``.
+        now: Seconds since the epoch.
+    """
+    return [_link_of_lease(lease, now) for lease in leases]
+
+
+def _link_of_lease(lease: Body, now: float) -> Body:
+    spec = lease.get("spec") or {}
+    try:
+        silent_s = now - parse_timestamp(spec["renewTime"])
+        connected = silent_s < float(spec.get("leaseDurationSeconds") or 0)
+    except (KeyError, TypeError, ValueError):
+        connected = False
+    return {"metadata": lease["metadata"], "status": {"connected": connected}}
 
 
 def _row(node: Body, link: Body) -> dict[str, Any]:

@@ -71,5 +71,5 @@ async def _secret(client: Client, namespace: str, folder: Path, now: float) -> B
             for name in _FILES:
                 (folder / name).unlink()
             return await client.get(SECRETS, namespace, SECRET)
-        log.info("the certificate authority is kept in the cluster", secret=f"{namespace}/{SECRET}")
+        log.info("the certificate authority is kept in the cluster", kept_as=f"{namespace}/{SECRET}")
         return made
