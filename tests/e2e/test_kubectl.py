@@ -300,6 +300,8 @@ async def test_explain_reads_our_openapi(kubectl: Kubectl) -> None:
     assert "FIELD: containers <[]Container>" in await kubectl.ok("explain", "pod.spec.containers")
     assert "VERSION:    v1" in await kubectl.ok("explain", "deployment")
     assert "nodelink" in (await kubectl.ok("explain", "nodelinks")).lower()
+    old = await kubectl.ok("explain", "deployment.spec.replicas", "--output=plaintext-openapiv2")  # reads protobuf
+    assert "FIELD:    replicas <integer>" in old
 
 
 async def test_api_resources_and_versions(kubectl: Kubectl) -> None:

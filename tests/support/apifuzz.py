@@ -27,7 +27,24 @@ from protocol.objects.keys import Body
 
 _REASONABLE: Final = {501: "NotImplemented", 504: "Timeout"}
 """Server errors that are answers: what is not built, and a resourceVersion of the future (as Kubernetes has it)."""
-_JUNK: Final = (None, True, 0, -1, 2**63, 1.5, "", "x", "\x00", "ä" * 70, "1e400", "../..", [], [None], {}, {"": None})
+_JUNK: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    0,
+    -1,
+    2**63,
+    1.5,
+    "",
+    "x",
+    "\x00",
+    "ä" * 70,
+    "1e400",
+    "../..",
+    [],
+    [None],
+    {},
+    {"": None},
+)
 _ACCEPTS: Final = (
     "application/json",
     "application/json",

@@ -24,6 +24,12 @@ EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 Exposition = Callable[[], bytes]
 """Returns the metrics in Prometheus' text form."""
 
+_PROTOBUF: Final = (
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+)
+"""The type of the OpenAPI 2 document in protobuf: as it is answered, and as clients ask for it, which is no type that
+Go's clients could read in an answer."""
 _HEALTH: Final = ("healthz", "livez", "readyz")
 _CONFIGURATION: Final = [".well-known", "openid-configuration"]
 _KEYS: Final = ["openid", "v1", "jwks"]
@@ -101,7 +107,11 @@ class Documents:
     async def _serve_openapi(self, request: web.BaseRequest, parts: list[str]) -> web.StreamResponse:
         if parts == ["v3"]:
             return respond_object(request, self._openapi.index())
-        negotiate(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        if parts == ["v2"] and any(each in accept for each in _PROTOBUF):
+            document = await asyncio.to_thread(self._openapi.v2_protobuf)
+            return respond_compressed(request, document, _PROTOBUF[0])
+        negotiate(accept)
         if parts == ["v2"]:
             return respond_compressed(request, await asyncio.to_thread(self._openapi.v2))
         if parts[:1] == ["v3"]:

@@ -17,6 +17,7 @@ import orjson
 
 from cloudcore.apiserver.http.openapicustom import LIST_META, OBJECT_META, custom_schemas
 from cloudcore.apiserver.http.openapipaths import paths_of
+from cloudcore.apiserver.http.openapiprotobuf import encode_document
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.schemas import KUBERNETES_VERSION
 from cloudcore.errors import NotFound
@@ -24,6 +25,7 @@ from cloudcore.errors import NotFound
 Document = dict[str, Any]
 
 _REF = "#/$defs/"
+_V2 = "#/definitions/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _ALWAYS = tuple(_META + name for name in ("DeleteOptions", "Status", "Patch", "APIResourceList"))
 _INT_OR_STRING = {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
@@ -72,10 +74,20 @@ class OpenApi:
         """Return the gzip-compressed OpenAPI 2 document of all kinds."""
         return self._document("", self._kinds, _document_v2)
 
-    def _document(self, name: str, rows: tuple[Kind, ...], build: Callable[[Iterable[Kind]], Document]) -> bytes:
+    def v2_protobuf(self) -> bytes:
+        """Return the gzip-compressed OpenAPI 2 document of all kinds, as protobuf."""
+        return self._document("protobuf", self._kinds, _document_v2, encode_document)
+
+    def _document(
+        self,
+        name: str,
+        rows: tuple[Kind, ...],
+        build: Callable[[Iterable[Kind]], Document],
+        encode: Callable[[Document], bytes] = orjson.dumps,
+    ) -> bytes:
         made_of, document = self._built.get(name, ((), b""))
         if made_of != rows:
-            document = gzip.compress(orjson.dumps(build(rows)), 6, mtime=0)
+            document = gzip.compress(encode(build(rows)), 6, mtime=0)
             self._built[name] = (rows, document)
         return document
 
@@ -117,7 +129,7 @@ def _document_v2(kinds: Iterable[Kind]) -> Document:
         "swagger": "2.0",
         "info": _INFO,
         "paths": paths_of(kinds, schema_name, v3=False),
-        "definitions": _schemas(kinds, "#/definitions/"),
+        "definitions": _schemas(kinds, _V2),
     }
 
 
@@ -205,7 +217,7 @@ def convert(node: Any, prefix: str) -> Any:
     if "$ref" in node and isinstance(node["$ref"], str):
         return _reference(node, prefix)
     if "oneOf" in node and all(set(choice) == {"type"} for choice in node["oneOf"]):
-        return _choice(node)
+        return _choice(node, prefix)
     # A property may be called "type": its value is a schema, where the keyword's is a word or a list of them.
     return {
         key: _type(value) if key == "type" and not isinstance(value, dict) else convert(value, prefix)
@@ -218,13 +230,16 @@ def _reference(node: Document, prefix: str) -> Document:
     siblings = {key: value for key, value in node.items() if key != "$ref"}
     if not siblings:
         return target
-    if prefix == "#/definitions/":
+    if prefix == _V2:
         return {**target, **siblings}
     return {"allOf": [target], **siblings}
 
 
-def _choice(node: Document) -> Document:
+def _choice(node: Document, prefix: str) -> Document:
     types = [kind for choice in node["oneOf"] for kind in _types(choice["type"])]
+    if prefix == _V2:  # no oneOf there: the format says that it may be a number
+        written = {"type": "string"} | ({"format": "int-or-string"} if "integer" in types else {})
+        return ({"description": node["description"]} if "description" in node else {}) | written
     shape = _INT_OR_STRING if "integer" in types else _QUANTITY
     described = {"description": node["description"]} if "description" in node else {}
     return {**described, **shape}
