@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from edgecore.hub.client import Dial, HubClient, LinkState
 from edgecore.hub.session import Introduction
@@ -131,6 +132,10 @@ class Agent:
         """Take over settings: the cap at once, the link's with its next session."""
         self._hub.settings = link
         self._hub.cap(daily_bytes)
+
+    def live(self) -> dict[str, Any]:
+        """Return what ``edgecore status`` shows of a running agent and no disk knows."""
+        return self._hub.live()
 
     async def run(self) -> None:
         """Run pods and keep in touch with the cloud until :meth:`stop`."""

@@ -17,6 +17,7 @@ from edgecore.hub.client import LinkState
 from edgecore.hub.dialer import Dialer, client_context
 from edgecore.hub.session import Introduction
 from edgecore.hub.traffic import TrafficAccount
+from edgecore.live import telling
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
 from edgecore.node.facts import gather
@@ -49,7 +50,7 @@ async def run_agent(handover: Handover) -> None:
         store = MetaStore(SqliteEngine(folder.meta), identity.node)
         try:
             agent = _build(settings, folder, identity, store)
-            async with asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks, telling(folder.live, agent.live):
                 reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
                 log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of(PODS))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgecore.live import ask
 from edgecore.meta.engine import ReportRow, Snapshot
 from edgecore.meta.slice import decode
 from edgecore.meta.sqlite import read_only
@@ -30,12 +31,14 @@ class LocalState:
         agent_pid: The agent that runs on it, 0 where it is unknown, None where none does.
         link: What was last recorded of the link; empty when nothing was.
         stored: What the meta store holds; empty before the first run.
+        live: What the running agent tells of its link; empty where none answers.
     """
 
     identity: Identity
     agent_pid: int | None
     link: dict[str, Any]
     stored: Snapshot
+    live: dict[str, Any] = field(default_factory=dict)
 
 
 def read(data_dir: Path) -> LocalState:
@@ -52,7 +55,9 @@ def read(data_dir: Path) -> LocalState:
         stored = Snapshot()
     except sqlite3.Error as error:
         raise UsageError(f"cannot read {folder.meta}: {error}") from error
-    return LocalState(identity, holder_of(folder.lock), _link(folder), stored)
+    agent_pid = holder_of(folder.lock)
+    live = ask(folder.live) if agent_pid is not None else {}
+    return LocalState(identity, agent_pid, _link(folder), stored, live)
 
 
 def _link(folder: DataFolder) -> dict[str, Any]:
@@ -85,6 +90,7 @@ def status_of(state: LocalState) -> dict[str, Any]:
         "objects": len(stored.objects),
         "pods": sum(row.key.resource == PODS for row in stored.objects),
         "owed": sum(row.owed for row in stored.reports) + len(stored.events),
+        "live": state.live or None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +25,8 @@ def status_table(shown: dict[str, Any], now: float) -> None:
     table.add_row("pods", str(shown["pods"]))
     table.add_row("objects", str(shown["objects"]))
     table.add_row("owed", _owed(shown["owed"]))
+    for name, words in _live(shown.get("live") or {}):
+        table.add_row(name, words)
     Console().print(table)
 
 
@@ -37,6 +40,24 @@ def _link(link: dict[str, Any], now: float) -> str:
         # What is recorded is the last attempt: how long ago that was says nothing of how long the link is down.
         return f"{phase}, next try in {age(since + link['retryInSeconds'] - now)}"
     return f"{phase} for {age(now - since)}"
+
+
+def _live(live: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what the running agent tells of its link."""
+    if not live:
+        return
+    yield "digest", f"{live['digest']} (the cloud shows its own with: cloudcore sync NODE)"
+    outbox = live["outbox"]
+    if outbox["pending"]:
+        lanes = ", ".join(f"{lane['lane']} {lane['queued'] + lane['inFlight']}" for lane in outbox["lanes"])
+        oldest = outbox["oldestSeconds"]
+        yield "outbox", lanes + ("" if oldest is None else f"; the oldest for {age(oldest)}")
+    if outbox["held"]:
+        yield "held", outbox["held"]
+    if live["rttMs"] is not None:
+        yield "round trip", f"{live['rttMs']:.1f} ms"
+    used = sum(row["bytes"] for row in live["bytesToday"])
+    yield "traffic", f"{used:,} bytes today (UTC)"
 
 
 def _owed(reports: int) -> str:

@@ -12,16 +12,19 @@ import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import structlog
 
+from edgecore.hub.linkview import measures_view, outbox_view
 from edgecore.hub.session import Ending, Introduction, LinkTerms, Session
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
 from protocol.backoff import RECONNECT, Backoff, RetryPolicy
 from protocol.errors import AiokubeedgeError, ConnectionClosed, RemoteProtocolError
 from protocol.frames import CloseCode
-from protocol.heartbeat import Load
+from protocol.heartbeat import Load, digest_mark
+from protocol.measures import LinkMeasures
 from protocol.messages import Welcome
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
@@ -119,6 +122,7 @@ class HubClient:
         self._rng = rng
         self.settings = settings or LinkSettings()
         self._account = account or TrafficAccount(lambda: 0.0)
+        self._measures = LinkMeasures()
         self._tell = on_state
         self._session: Session | None = None
         self._dialling: asyncio.Timeout | None = None
@@ -139,6 +143,18 @@ class HubClient:
             await self._pause(delay_s)
         await self._account.checkpoint(asyncio.get_running_loop().time(), at_least_every_s=0.0)
         self._set_state(LinkState(Phase.STOPPED, "the agent stopped"))
+
+    def live(self) -> dict[str, Any]:
+        """Return how the link does at this moment, for ``edgecore status``."""
+        session = self._session
+        link = session.link if session is not None and self.state.phase is Phase.CONNECTED else None
+        now = asyncio.get_running_loop().time()
+        return {
+            "digest": f"{digest_mark(self._store.digest):08x}",
+            "rttMs": None if link is None or link.rtt_s is None else round(link.rtt_s * 1000, 3),
+            "outbox": outbox_view(link, self._store.owed(), now),
+            **measures_view(self._measures, self._account.meter),
+        }
 
     def cap(self, daily_bytes: int) -> None:
         """Change the daily cap; what it held may go at once."""
@@ -189,7 +205,7 @@ class HubClient:
             self._introduction,
             load=self._load,
             rng=self._rng,
-            terms=LinkTerms(self.settings, self._account),
+            terms=LinkTerms(self.settings, self._account, self._measures),
             restate=self._last_seen is None or now - self._last_seen > RESTATE_AFTER_S,
             on_open=opened,
         )

@@ -24,6 +24,7 @@ from protocol.events import Closed, Event, GoingAway, Received, Settled, Welcome
 from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.link import Link, Side
+from protocol.measures import LinkMeasures
 from protocol.messages import LATER, Hello, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName
 from protocol.settings import LinkSettings
@@ -55,10 +56,12 @@ class LinkTerms:
     Attributes:
         settings: The link's settings.
         account: Counts the node's bytes and knows its daily cap.
+        measures: What all sessions count together.
     """
 
     settings: LinkSettings = field(default_factory=LinkSettings)
     account: TrafficAccount = field(default_factory=lambda: TrafficAccount(lambda: 0.0))
+    measures: LinkMeasures = field(default_factory=LinkMeasures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,14 @@ class Session:
         terms = terms or LinkTerms()
         self._account = terms.account
         self._account.tell_time(self._loop.time())
-        self._link = Link(Side.EDGE, terms.settings, rng, now=self._loop.time(), meter=self._account.meter)
+        self._link = Link(
+            Side.EDGE,
+            terms.settings,
+            rng,
+            now=self._loop.time(),
+            measures=terms.measures,
+            meter=self._account.meter,
+        )
         self._driver = LinkDriver(self._link, connection, self._handle, clock=self._loop.time)
         self._others: list[asyncio.Task[None]] = []
         self._welcome: Welcome | None = None
@@ -124,6 +134,11 @@ class Session:
         self._speaking = asyncio.Event()
         self._saved = False
         self._going_away = False
+
+    @property
+    def link(self) -> Link:
+        """The link; to be read only."""
+        return self._link
 
     @property
     def rtt_s(self) -> float | None:

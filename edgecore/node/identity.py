@@ -7,6 +7,7 @@
       instance                the instance id, minted before the first join and never changed
       agent.lock              held while an agent runs
       link.json               what the agent last knew of its link
+      agent.sock              where the running agent tells what only it knows
       traffic.json            bytes of the link on the last day, as of some minutes ago
       pki/                    0700
         node.key              ECDSA P-256
@@ -94,6 +95,11 @@ class DataFolder:
     def link(self) -> Path:
         """What the agent last knew of its link, for ``edgecore status``."""
         return self.root / "link.json"
+
+    @property
+    def live(self) -> Path:
+        """The socket on which the running agent tells what only it knows."""
+        return self.root / "agent.sock"
 
     @property
     def traffic(self) -> Path:
