@@ -8,6 +8,9 @@ from protocol.backoff import LATER, STANDARD, RetryPolicy
 from protocol.compression import Codec
 from protocol.payloads import Grant
 
+MAX_INVENTORY = 50_000
+"""Nodes hold no more objects, and no inventory names more: what is not wanted of it is deleted one by one."""
+
 MAX_WINDOW_ITEMS = 4096
 """More cannot be granted: an ack that rejects a whole window must fit a frame."""
 
@@ -61,8 +64,8 @@ class LinkSettings:
     floor_bytes_s: float = 2048.0
     redelivery: RetryPolicy = STANDARD
     later: RetryPolicy = LATER
-    max_inventory: int = 200_000
-    max_inventory_bytes: int = 32 * 1024 * 1024
+    max_inventory: int = MAX_INVENTORY
+    max_inventory_bytes: int = 16 * 1024 * 1024
 
     @property
     def busy_bytes(self) -> int:

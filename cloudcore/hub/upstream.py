@@ -1,8 +1,9 @@
 """Takes what nodes report into the API, and says of each item how it was settled.
 
 Contract. Items about one object are written in the order in which they came, items about different objects side by
-side; at most ``concurrency`` writes are under way for all nodes together, and who comes next waits (the link's window
-then holds the node back). Events have a rate per node.
+side; at most ``concurrency`` writes are under way for all nodes together, of them ``CONCURRENCY_OF_A_NODE`` for one, and who
+comes next waits (the link's window then holds the node back): a node with thousands of reports does not stand in front
+of the others with all of them. Reports have a rate per node, events a lower one.
 An item is settled after its write is committed. A session that has been superseded
 writes nothing more: ``current`` is asked before each attempt, and each status names the revision it was made from,
 so a write that was under way cannot overwrite what the newer session wrote.
@@ -22,10 +23,12 @@ from cloudcore.errors import (
     AlreadyExists,
     ApiError,
     Conflict,
+    GatewayTimeout,
     InternalError,
     NotFound,
     StorageUnavailable,
     TooManyRequests,
+    Unauthorized,
 )
 from cloudcore.events import Recorder
 from cloudcore.hub import reports
@@ -42,12 +45,16 @@ log = structlog.get_logger(__name__)
 ATTEMPTS: Final = 8
 """Writers that race for one object make each other retry; the item comes back later when this many lost."""
 CONCURRENCY: Final = 128
+CONCURRENCY_OF_A_NODE: Final = 32
 EVENTS_OF_A_NODE: Final = RateLimit(per_s=10.0, burst=2000.0, addresses=20_000)
 """Events live for an hour on disk. Beyond this a node is told to send them later."""
+REPORTS_OF_A_NODE: Final = RateLimit(per_s=500.0, burst=20_000.0, addresses=20_000)
+"""Each report may be a write. Beyond this a node is told to send them later, so that it cannot keep the store busy."""
 COMPLAINTS_ABOUT_A_NODE: Final = RateLimit(per_s=1.0, burst=100.0, addresses=20_000)
 """Rejections are told to the node in any case; beyond this they are neither logged nor recorded."""
 
-_NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError)
+_NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError, GatewayTimeout, Unauthorized)
+"""The API's trouble, or ours with it: none of the node's."""
 
 Current = Callable[[], bool]
 
@@ -72,6 +79,7 @@ class Upstream:
         self._recorder = recorder
         self._slots = asyncio.Semaphore(concurrency)
         self._events = RateLimiter(EVENTS_OF_A_NODE)
+        self._reports = RateLimiter(REPORTS_OF_A_NODE)
         self._complaints = RateLimiter(COMPLAINTS_ABOUT_A_NODE)
         self.settled: Counter[str] = Counter()
         """Items by outcome, for the metrics."""
@@ -83,22 +91,28 @@ class Upstream:
         for index, item in enumerate(items):
             chains.setdefault(reports.object_of(item), []).append(index)
 
-        async def settle_chain(indexes: list[int]) -> None:
-            async with self._slots:
-                for index in indexes:
-                    verdicts[index] = await self._settle_one(node, items[index], current)
+        waiting = iter(chains.values())
+
+        async def settle_chains() -> None:
+            for indexes in waiting:
+                async with self._slots:
+                    for index in indexes:
+                        verdicts[index] = await self._settle_one(node, items[index], current)
 
         if len(chains) == 1:
-            await settle_chain(next(iter(chains.values())))
+            await settle_chains()
         else:
             async with asyncio.TaskGroup() as group:
-                for indexes in chains.values():
-                    group.create_task(settle_chain(indexes), name=f"report of {node}")
+                for _ in range(min(len(chains), CONCURRENCY_OF_A_NODE)):
+                    group.create_task(settle_chains(), name=f"reports of {node}")
         return verdicts
 
     async def _settle_one(self, node: NodeName, item: Item, current: Current) -> Verdict:
         try:
-            verdict = await self._apply(node, item, current)
+            if self._reports.wait_s(node, asyncio.get_running_loop().time()):
+                verdict = LATER
+            else:
+                verdict = await self._apply(node, item, current)
         except Refused as exc:
             verdict = self._reject(node, item, exc.code, exc.reason)
         except _NOT_NOW as exc:

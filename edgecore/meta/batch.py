@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from edgecore.meta.engine import Change, DropObject, DropSettled, FactRow, ObjectRow, SettledRow
@@ -11,12 +12,17 @@ from edgecore.meta.sync import Drop, Hold, Reject, on_delete, on_put
 from protocol.messages import APPLIED, LATER, Item, Op, Verdict
 from protocol.objects.keys import ObjectKey
 from protocol.objects.resources import RESUME
+from protocol.settings import MAX_INVENTORY, MAX_WINDOW_ITEMS
 
 SLICE_LIMIT_BYTES: Final = 64 << 20
 """Encoded bytes of desired state a node holds at most; a put beyond it is rejected and shows in the cloud."""
 
-LEDGER_LIMIT: Final = 1024
-"""Answers to commands that are remembered; the oldest is forgotten first."""
+SLICE_LIMIT_OBJECTS: Final = MAX_INVENTORY
+"""Objects a node holds at most: the cloud reads no longer inventory."""
+
+LEDGER_LIMIT: Final = MAX_WINDOW_ITEMS
+"""Answers to commands that are remembered; the oldest is forgotten first. So many may have been answered when a
+connection is cut, with all their acks lost: the cloud repeats them, and each must get its first answer."""
 
 
 class Batch:
@@ -49,6 +55,7 @@ class Batch:
         self._line = line
         self._may_complete = may_complete
         self._room_bytes = limit_bytes - held.size_bytes
+        self._room_objects = SLICE_LIMIT_OBJECTS - len(held)
         self.overlay: dict[ObjectKey, ObjectRow | None] = {}
         self.settled: dict[str, SettledRow] = {}
         self.completes = False
@@ -76,6 +83,10 @@ class Batch:
         growth = (len(row.body) if row else 0) - (len(current.body) if current else 0)
         if growth > 0 and growth > self._room_bytes:
             return Verdict.rejected("SliceFull", "the node holds as much desired state as it may")
+        more = (row is not None) - (current is not None)
+        if more > self._room_objects:
+            return Verdict.rejected("SliceFull", "the node holds as many objects as it may")
+        self._room_objects -= more
         self._room_bytes -= growth
         self.overlay[key] = row
         return APPLIED
@@ -103,7 +114,7 @@ class Batch:
         ]
         changes += self.settled.values()
         beyond = max(0, len(self._ledger) + len(self.settled) - LEDGER_LIMIT)
-        changes += [DropSettled(id_) for id_, _ in zip(self._ledger, range(beyond), strict=False)]
+        changes += [DropSettled(id_) for id_, _ in zip(chain(self._ledger, self.settled), range(beyond), strict=False)]
         if self.completes:
             changes.append(FactRow("complete", "yes"))
         return changes

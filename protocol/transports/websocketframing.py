@@ -27,8 +27,12 @@ _WHOLE_BINARY = 0x82  # RFC 6455 §5.2: FIN, opcode 2
 _OPCODES = frozenset({0, 1, 2, 8, 9, 10})
 _MASKED = 0x80
 _MASK_BYTES = 4
-_FAILURES = frozenset({1002, 1007, CloseCode.MESSAGE_TOO_BIG})
-"""Codes with which the library ends a connection whose peer broke the protocol."""
+_FAILURES = frozenset({1002, 1007, CloseCode.POLICY_VIOLATION, CloseCode.MESSAGE_TOO_BIG})
+"""Codes with which a connection ends whose peer broke the protocol."""
+
+MAX_ODD_FRAMES = 1024
+"""Control frames and fragments that may come in a row, more or less; each is ten times the work of a whole message.
+Each whole message makes up for one."""
 
 
 class WebSocketFraming:
@@ -41,12 +45,13 @@ class WebSocketFraming:
         client: Whether this side masks what it sends (RFC 6455 §5.1); the other does not.
     """
 
-    __slots__ = ("_client", "_library", "_message", "_partial")
+    __slots__ = ("_client", "_library", "_message", "_odd", "_partial")
 
     def __init__(self, *, client: bool) -> None:
         self._client = client
         self._partial: bytearray | None = None
         self._message: bytearray | None = None
+        self._odd = 0
         self._library: Protocol | None = None
 
     @property
@@ -77,6 +82,8 @@ class WebSocketFraming:
         taken = self._take(data, messages)
         rest = bytearray(data[taken:]) if taken < len(data) else None
         self._partial = rest if partial is None or taken else partial
+        if self._odd:
+            self._odd -= min(self._odd, len(messages))
         return messages
 
     def receive_eof(self) -> None:
@@ -143,6 +150,10 @@ class WebSocketFraming:
 
     def _take_odd(self, frame: bytes | memoryview, messages: list[bytes]) -> None:
         library = self._protocol()
+        self._odd += 1
+        if self._odd > MAX_ODD_FRAMES:
+            library.fail(CloseCode.POLICY_VIOLATION, "too many control frames and fragments")
+            return
         library.receive_data(bytes(frame))
         for event in library.events_received():
             if not isinstance(event, Frame) or event.opcode in CTRL_OPCODES:

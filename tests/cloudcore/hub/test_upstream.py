@@ -178,6 +178,22 @@ async def test_a_flood_of_events_is_told_to_come_later(monkeypatch: pytest.Monke
         assert outcomes == ["APPLIED", "APPLIED", "LATER", "LATER"]
 
 
+async def test_a_flood_of_reports_is_told_to_come_later_and_costs_other_nodes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream, "REPORTS_OF_A_NODE", RateLimit(per_s=1.0, burst=2.0))
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        status = {"status": {"conditions": []}}
+        own = [report("nodes/status", "n1", status, namespace="") for _ in range(4)]
+        assert [(await settle_one(c, item)).outcome.name for item in own] == ["APPLIED", "APPLIED", "LATER", "LATER"]
+        (verdict,) = await c.hub.upstream.settle(
+            NodeName("n2"), [report("nodes/status", "n2", status, namespace="")], lambda: True
+        )
+        assert verdict.outcome.name == "APPLIED"
+
+
 async def test_a_flood_of_rejections_is_neither_logged_nor_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream, "COMPLAINTS_ABOUT_A_NODE", RateLimit(per_s=1.0, burst=2.0))
     async with cloud() as c:

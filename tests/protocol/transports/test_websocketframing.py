@@ -8,7 +8,7 @@ from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
 from protocol.frames import MAX_FRAME_BYTES
-from protocol.transports.websocketframing import WebSocketFraming
+from protocol.transports.websocketframing import MAX_ODD_FRAMES, WebSocketFraming
 
 MESSAGES = st.lists(st.binary(max_size=140), max_size=5)
 FRAMES = st.lists(
@@ -132,3 +132,15 @@ def test_an_end_without_a_word_is_abnormal() -> None:
     framing.receive_eof()
     assert framing.closing
     assert framing.ending.code == 1006
+
+
+def test_control_frames_without_end_are_cut_off() -> None:
+    server, client = WebSocketFraming(client=False), WebSocketFraming(client=True)
+    ping = b"\x89\x80\x00\x00\x00\x00"
+    for _ in range(MAX_ODD_FRAMES):
+        server.receive(ping + client.encode([b"frame"]))
+    assert not server.closing, "as many messages as pings are no flood"
+    server.receive(ping * (MAX_ODD_FRAMES + 2))
+    assert server.closing
+    server.receive_eof()
+    assert server.ending.code == 1008
