@@ -261,6 +261,19 @@ def restore(
 
 
 @app.command()
+def manifests() -> None:
+    """Print what a Kubernetes cluster needs for `run --store kubernetes`: a namespace, an account, its rights.
+
+    For `kubectl apply -f -`.
+    """
+    import yaml  # noqa: PLC0415
+
+    from cloudcore.manifests import manifests as wanted  # noqa: PLC0415
+
+    typer.echo(yaml.safe_dump_all(wanted(), sort_keys=False), nl=False)
+
+
+@app.command()
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed  # noqa: PLC0415

@@ -31,7 +31,7 @@ from cloudcore.errors import AlreadyExists, Conflict, NotFound, StorageUnavailab
 from cloudcore.store.base import Listing, Record, Since
 from cloudcore.store.kubernetes.copies import Copies
 from cloudcore.store.kubernetes.discovery import Discovery, Resource
-from cloudcore.store.kubernetes.follower import Follower
+from cloudcore.store.kubernetes.follower import Follower, Rewound
 from cloudcore.store.kubernetes.objects import record_of, revision_of
 from cloudcore.store.kubernetes.session import ApiSession
 from cloudcore.store.kubernetes.watch import CopyWatch
@@ -266,7 +266,7 @@ class KubernetesStore:
         if task is None or task.done():
             follower = Follower(resource, self.session, self.discovery, self._copies, self._rng)
             self._followers[resource] = follower
-            task = asyncio.get_running_loop().create_task(follower.run(), name=f"follow {resource}")
+            task = asyncio.get_running_loop().create_task(self._follow(follower), name=f"follow {resource}")
             self._tasks[resource] = task
             task.add_done_callback(self._ended)
         return self._followers[resource]
@@ -284,6 +284,25 @@ class KubernetesStore:
             self._writes -= 1
             if not self._writes:
                 self._idle.set()
+
+    async def _follow(self, follower: Follower) -> None:
+        try:
+            await follower.run()
+        except Rewound:
+            # Versions are ordered no longer: for those who hold some, what the server has now is another store's.
+            await self._renew_incarnation()
+            raise
+
+    async def _renew_incarnation(self) -> None:
+        resource = await self.discovery.of(CONFIG_MAPS)
+        identity = await self.session.call("GET", resource.path(_IDENTITY.namespace, _IDENTITY.name))
+        if identity["data"]["incarnation"] != self._incarnation:
+            return  # another replica, or another resource's follower, has done it
+        identity["data"]["incarnation"] = str(uuid.uuid4())
+        try:
+            await self.session.call("PUT", resource.path(_IDENTITY.namespace, _IDENTITY.name), identity)
+        except Conflict:
+            log.info("the incarnation was renewed by another replica")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         failure = None if task.cancelled() else task.exception()
