@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -18,7 +19,7 @@ from examples.demo.processes import Edge
 from protocol.objects.keys import Body
 from protocol.objects.resources import OBJECT_TRACES
 from protocol.objects.times import parse_timestamp
-from tests.support.clusters import QUICK, Cluster, config_map, pod, run, running_cluster
+from tests.support.clusters import QUICK, Cluster, config_map, pod, run, running_cluster, status_of
 from tests.support.kubectl import Kubectl
 from tests.support.waiting import aeventually
 
@@ -60,7 +61,8 @@ async def in_sync(cluster: Cluster) -> Body:
         status = await sync_of(cluster)
         return status if status["state"] == "InSync" and status["digest"]["equal"] else None
 
-    found: Body = await aeventually(check, within_s=30, what="the node is in sync, by its own digest")
+    found = await aeventually(check, within_s=30, what="the node is in sync, by its own digest")
+    assert found is not None
     return found
 
 
@@ -143,12 +145,10 @@ async def test_kubectl_reads_syncs_and_traces_and_arms_one(cluster: Cluster, tmp
         "metadata": {"name": "mine"},
         "spec": {"resource": "configmaps", "namespace": "default", "name": "settings"},
     }
-    assert "created" in await kubectl.ok("create", "--validate=ignore", "-f", "-", stdin=json.dumps(body))
+    assert "created" in await kubectl.ok("create", "-f", "-", stdin=json.dumps(body))
     assert "Waiting" in await kubectl.ok("get", "objecttrace", "mine")
     assert "deleted" in await kubectl.ok("delete", "objecttrace", "mine")
-    refused = await kubectl.run(
-        "create", "--validate=ignore", "-f", "-", stdin=json.dumps(body | {"spec": {"resource": "jobs.batch"}})
-    )
+    refused = await kubectl.run("create", "-f", "-", stdin=json.dumps(body | {"spec": {"resource": "jobs.batch"}}))
     assert (refused.code, "spec.name" in refused.err) == (1, True), refused.err
 
 
@@ -189,6 +189,32 @@ async def test_of_a_node_that_is_away_the_cloud_claims_nothing(cluster: Cluster)
     assert "found out when it resumes" in (await run("cloudcore", "sync", "seen", "--data-dir", data_dir)).out
     await edge.start()
     await in_sync(cluster)
+
+
+async def test_the_node_itself_says_what_waits_for_the_cloud(cluster: Cluster) -> None:
+    edge = cluster.edges["seen"]
+    cloud = (await in_sync(cluster))["digest"]["cloud"]
+    shown = await asyncio.to_thread(status_of, edge)
+    assert shown["live"]["digest"] == cloud
+    assert shown["live"]["rttMs"] > 0
+    assert shown["live"]["acks"]["lease"]["frames"] >= 1
+    table = await run("edgecore", "status", "--data-dir", str(edge.data_dir))
+    assert cloud in table.out
+
+
+async def test_the_fleets_figures_are_metrics(cluster: Cluster) -> None:
+    await in_sync(cluster)
+    url = f"http://127.0.0.1:{cluster.cloud.ports['metrics_port']}/metrics"
+
+    async def shown() -> str:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            text = await answer.text()
+        return text if 'aiokubeedge_nodes_by_sync{state="in_sync"} 1.0' in text else ""
+
+    text = await aeventually(shown, within_s=30, what="the node is counted as in sync")
+    assert 'aiokubeedge_link_lane_depth{lane="spec"} 0.0' in text
+    assert 'aiokubeedge_link_ack_seconds_bucket{lane="spec",le="+Inf"}' in text
+    assert 'aiokubeedge_link_bytes_total{direction="sent",kind="configmaps",lane="spec"}' in text
 
 
 async def test_a_node_that_is_not_there_is_an_error(cluster: Cluster) -> None:

@@ -132,6 +132,32 @@ def test_a_node_link() -> None:
     assert cells("nodelinks.edge.aiokubeedge.io")["Link"] == "Disconnected"
 
 
+def test_a_node_sync() -> None:
+    status = {
+        "state": "Pending", "digest": {"equal": False, "edgeAsOf": "1970-01-01T00:16:37Z"}, "slice": {"objects": 12},
+        "pendingTotal": 3, "lagSeconds": 5.0, "rejected": [{}], "since": "1970-01-01T00:16:30Z", "epoch": 7,
+    }  # fmt: skip
+    shown = cells("nodesyncs.edge.aiokubeedge.io", status=status)
+    assert list(shown.values()) == ["x", "Pending", "Differs", 12, 3, "5s", 1, "10s", 7, "3s"]
+    unseen = cells("nodesyncs.edge.aiokubeedge.io", status={"state": "Offline", "digest": {"equal": None}})
+    assert (unseen["Digest"], unseen["Pending"], unseen["Oldest"]) == ("<unknown>", "<unknown>", "-")
+
+
+def test_an_object_trace() -> None:
+    acked = {"node": "a", "outcome": "applied", "acknowledged": "1970-01-01T00:16:30.025000Z"}
+    status = {
+        "state": "Recording",
+        "versions": [
+            {"version": "9", "committed": "1970-01-01T00:16:30.000000Z", "nodes": [acked, {"outcome": "pending"}]}
+        ],
+    }
+    spec = {"resource": "configmaps", "namespace": "default", "name": "web"}
+    shown = cells("objecttraces.edge.aiokubeedge.io", spec=spec, status=status)
+    assert list(shown.values())[1:-1] == ["configmaps default/web", "Recording", "9", "1/2", "25.0ms", "<all>"]
+    waiting = cells("objecttraces.edge.aiokubeedge.io", spec=spec, status={"state": "Waiting", "versions": []})
+    assert (waiting["Version"], waiting["Nodes"], waiting["Slowest"]) == ("-", "0/0", "-")
+
+
 @pytest.mark.parametrize(
     ("resource", "body", "column", "value"),
     [
