@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench fuzz-api fuzz coverage format clean
+.PHONY: help install demo test check bench faults fuzz-api fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a mi
 
 bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 	@$(BIN)/python -m benchmarks
+
+faults: $(STAMP) ## The fault lab: real daemons on bad networks, as root (SEEDS=20 FIRST=1 JOBS=2, or MINUTES=180)
+	@$(BIN)/python -m tests.faults --first $(or $(FIRST),1) --seeds $(or $(SEEDS),1) --jobs $(or $(JOBS),1) \
+		--minutes $(or $(MINUTES),0) --transport $(or $(TRANSPORT),websocket)
 
 fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)

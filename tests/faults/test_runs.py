@@ -10,24 +10,14 @@ from random import SystemRandom
 
 import pytest
 
-from tests.support.faultruns import REQUIRED_VARIABLE, Run, findings, missing, report, start
+from tests.support.faultruns import Run, findings, report, start
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.faults]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.faults, pytest.mark.usefixtures("lab")]
 
 SEED = "AIOKUBEEDGE_SEED"
 
 
-@pytest.fixture
-def lab() -> None:
-    """Require that the lab can be set up; only a developer's machine may be without."""
-    if reason := missing():
-        if os.environ.get(REQUIRED_VARIABLE):
-            pytest.fail(f"{reason}, and this run requires it")
-        pytest.skip(reason)
-
-
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("lab")
 def test_nothing_is_lost_doubled_or_left_behind_on_bad_networks() -> None:
     seed = int(os.environ.get(SEED) or SystemRandom().randrange(1 << 32))
     # Not in pytest's own folder: that goes with the third run from now, and what a failure leaves must not.

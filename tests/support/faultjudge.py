@@ -24,10 +24,12 @@ from protocol.objects.resources import PODS
 from tests.support.judging import Objects, acknowledged, slice_of
 from tests.support.simulatedusers import User, state_of
 
-MEMORY_SHARE = 0.25
-MEMORY_BYTES = 12 << 20
-"""Memory is back where it started when it is no more than both above the start: the allocator keeps pages that a burst
-of work fragmented (measured: up to 8 MiB on the edge, 10 MiB on the cloud), once; a leak grows with every fault."""
+MEMORY_SHARE = 0.10
+MEMORY_BYTES = 6 << 20
+"""Memory is back where it started when it is no more than both above the start. Seeds of 24 s end within 2 MiB of it
+(edge 39 MiB, cloud 104 MiB); the rest is for pages that the allocator cannot give back after a burst. A leak of 100
+bytes for each change or reconnection would show within an hour, not in one short run: that is what long runs are for.
+A daemon that was killed counts from its last start."""
 
 MOST_IN_FLIGHT = 4096
 """Items on their way to one node at most; the default window grants fewer."""
@@ -196,7 +198,7 @@ def _queues(evidence: Evidence) -> Iterator[str]:
 def _memory(evidence: Evidence) -> Iterator[str]:
     for name, before in evidence.before.items():
         bound = before.rss_bytes * (1 + MEMORY_SHARE) + MEMORY_BYTES
-        if evidence.after[name].rss_bytes > bound:
+        if not 0 < evidence.after[name].rss_bytes <= bound:
             yield f"{name}: {evidence.after[name].rss_bytes >> 20} MiB, it began with {before.rss_bytes >> 20} MiB"
 
 

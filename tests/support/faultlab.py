@@ -8,6 +8,8 @@ of one daemon take turns, those of different daemons overlap.
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import sqlite3
 import time
 from contextlib import AsyncExitStack, suppress
@@ -19,17 +21,18 @@ from random import Random
 import aiohttp
 import psutil
 
-from cloudcore.rest import RestClient
+from cloudcore.errors import ApiError
+from cloudcore.rest import RestClient, ServerUnreachable
 from cloudcore.sockets import DATABASE
 from cloudcore.store.base import Record
 from edgecore.meta.engine import Snapshot
 from examples.demo.processes import command, until
 from protocol.objects.keys import ObjectKey, Revision, Uid
-from protocol.objects.resources import PODS
+from protocol.objects.resources import NODE_LINKS, NODE_SYNCS, PODS
 from tests.support.clusters import Cluster, held_by, link_of, log_lines, pod_processes, status_of
 from tests.support.faultjudge import CloudDisk, Evidence, Sample, at_rest, in_the_end
 from tests.support.faultschedule import CLOUD, Fault, Kind, Scope, plan
-from tests.support.faultsites import CLOUD_DISK_KIB, EDGE_DISK_KIB, LabCloud, LabEdge, Site, mount
+from tests.support.faultsites import CLOUD_DISK_KIB, EDGE_DISK_KIB, GRACE_S, LabCloud, LabEdge, Site, mount
 from tests.support.faultworkload import Tolerant, Writer
 from tests.support.netlab import CLOUD_ADDRESS, FINE, Link, RelayedLink, WiredLink, prepare
 from tests.support.simulatedusers import Memory
@@ -101,7 +104,7 @@ class Lab:
                 after = {name: self._look(name) for name in self.sites}
                 after[CLOUD] = await self._metered(after[CLOUD])
                 resumes = {} if wrong else await self._restart_edges()
-                if resumes:
+                if not wrong:
                     await self._settle()
                 evidence = self._evidence()
                 evidence.before, evidence.after, evidence.resumes = before, after, resumes
@@ -109,7 +112,9 @@ class Lab:
                     task.cancel()
             evidence.surprises = [*self.surprises, *(each for site in self.sites.values() for each in site.surprises)]
             wrong = in_the_end(evidence)
-            if not wrong:
+            if wrong:
+                await self._keep()
+            else:
                 wrong += await self._end()
             self._note("figures", f"before {before}\nafter {evidence.after}\nsamples {len(self.samples)}")
             return wrong
@@ -269,20 +274,36 @@ class Lab:
             await asyncio.sleep(SAMPLE_S)
 
     async def _restart_edges(self) -> dict[str, str]:
-        """Restart every agent, and return how each one's session is resumed: it holds everything already."""
+        """Restart every agent, and return how each one's session is resumed: it holds everything already.
+
+        One that was slow to come back is left out: the cloud may have tainted its Node, which it then has to be sent.
+        """
         resumes = {}
         for node, edge in self.edges.items():
-            site = self.sites[node]
+            site, began = self.sites[node], time.monotonic()
             async with site.turn:
                 before = len(_resumes(edge))
                 code = await edge.daemon.stop()
                 if code:
                     self.surprises.append(f"{node} stopped with status {code}")
                 await edge.daemon.start()
-            resumes[node] = await until(f"{node} is back", partial(_resumed, edge, before))
+            how = await until(f"{node} is back", partial(_resumed, edge, before))
+            if time.monotonic() - began < GRACE_S / 2:
+                resumes[node] = how
         return resumes
 
     # Taking it down.
+
+    async def _keep(self) -> None:
+        """Keep what a search for the cause needs: the disks, which go with the namespace, and the cloud's view."""
+        kept = self.folder / "kept"
+        for name, site in self.sites.items():
+            shutil.copytree(
+                site.data_dir, kept / name, ignore=shutil.ignore_patterns("ballast", "*.sock"), symlinks=True
+            )
+        for resource in (NODE_LINKS, NODE_SYNCS, PODS):
+            with suppress(ApiError, ServerUnreachable):
+                (kept / f"{resource}.json").write_text(json.dumps(await self._client.list(resource), indent=1))
 
     async def _end(self) -> list[str]:
         """Delete every pod, stop every daemon, and return what is wrong or left behind."""

@@ -14,12 +14,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from examples.demo.processes import BIN, Cloud, Daemon, Edge
-from tests.support.clusters import QUICK
 from tests.support.disks import SmallDisk
 from tests.support.netlab import CLOUD_ADDRESS, Link, tool
 from tests.support.wallclocks import WallClock
 
 AGAIN_S = 0.5
+GRACE_S = 10.0
+"""How long a node may be silent until it is NotReady: what lasts longer in a schedule is noticed by the cloud."""
 EDGE_DISK_KIB = 24 * 1024
 CLOUD_DISK_KIB = 96 * 1024
 
@@ -56,6 +57,11 @@ class Site:
     def name(self) -> str:
         """The daemon's name."""
         return self.daemon.name
+
+    @property
+    def data_dir(self) -> Path:
+        """The daemon's data folder: a disk of its own."""
+        return self._disk.path
 
     async def supervise(self) -> None:
         """Start the process again whenever it ends by itself."""
@@ -123,12 +129,13 @@ async def mount(path: Path, size_kib: int) -> SmallDisk:
 
 
 class LabCloud(Cloud):
-    """A cloud that the labs's edges reach over their links."""
+    """A cloud that the lab's edges reach over their links."""
 
     def __init__(self, folder: Path) -> None:
         names = f"127.0.0.1,localhost,{CLOUD_ADDRESS}"
         # The last one given counts: it listens on the links too.
-        super().__init__(folder, *QUICK, "--listen=0.0.0.0", f"--advertise={names}")
+        quick = ("--heartbeat-s=1", f"--node-grace-s={GRACE_S:g}")
+        super().__init__(folder, *quick, "--listen=0.0.0.0", f"--advertise={names}")
         self.daemon.name = "cloud"
 
 

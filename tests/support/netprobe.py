@@ -11,7 +11,8 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-GATHER_S = 1.5
+GATHER_S = 0.5
+SIZE_BYTES = 200
 
 
 def probe(host: str, port: int, count: int) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def probe(host: str, port: int, count: int) -> dict[str, Any]:
         began = time.monotonic()
         for number in range(count):
             with suppress(OSError):  # a packet filter here says no
-                sock.send(f"{number}".encode())
+                sock.send(f"{number:0{SIZE_BYTES}}".encode())
         arrivals: list[tuple[int, float]] = []
         try:
             while len(arrivals) < 2 * count:
@@ -35,6 +36,7 @@ def probe(host: str, port: int, count: int) -> dict[str, Any]:
         "doubled": len(numbers) - len(set(numbers)),
         "overtaken": sum(later < earlier for earlier, later in pairwise(numbers)),
         "first_s": arrivals[0][1] if arrivals else None,
+        "last_s": arrivals[-1][1] if arrivals else None,
         "tcp": _connect(host, port),
     }
 
