@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from cloudcore.apiserver.admission.accounts import ROOT_CA
 from cloudcore.controllers.namespace import is_namespace_going
 from cloudcore.controllers.pods import is_deleting
 from cloudcore.controllers.runtime import DONE, Context, Result, Watching, own_keys
 from cloudcore.errors import AlreadyExists, Forbidden, NotFound
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import CONFIG_MAPS, NAMESPACES
+from protocol.objects.wellknown import ROOT_CA
 
 _DESCRIPTION = (
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "

@@ -1,7 +1,7 @@
 """The cache: one resource's objects as of one revision, with named indexes. Sans-IO.
 
-Bodies are decoded once and shared by all readers, who treat them as read-only. ``managedFields`` is left out: no
-reader inside the cloud uses it, and it is often half of an object's size.
+Bodies are decoded once (:mod:`cloudcore.informers.holding` says what of them) and shared by all readers, who treat them
+as read-only.
 """
 
 from __future__ import annotations
@@ -117,7 +117,6 @@ class Cache:
 
     def put(self, key: ObjectKey, body: Body) -> Body | None:
         """Hold ``body`` (which the cache takes over) and return what it replaces."""
-        body["metadata"].pop("managedFields", None)
         old = self._objects.get(key)
         self._objects[key] = body
         for index in self._indexes.values():

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from cloudcore.errors import Gone, StorageUnavailable
+from cloudcore.informers.holding import decode_held
 from cloudcore.informers.informer import Informer
 from cloudcore.store.base import Change, ChangeType, Listing, Store
 from protocol.objects.keys import Revision
@@ -74,7 +75,7 @@ class Reflector:
             if held is None or held["metadata"].get("resourceVersion") != str(record.revision):
                 if held is not None and held["metadata"].get("uid") != record.uid:
                     self._informer.remove(record.key)
-                self._informer.put(record.key, record.decode())
+                self._informer.put(record.key, decode_held(record))
             if count % CHUNK == 0:
                 await asyncio.sleep(0)
 
@@ -94,5 +95,5 @@ class Reflector:
         if change.type is ChangeType.DELETED:
             self._informer.remove(change.record.key)
         else:
-            self._informer.put(change.record.key, change.record.decode())
+            self._informer.put(change.record.key, decode_held(change.record))
         self._informer.advance(change.revision)

@@ -41,3 +41,6 @@ UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
 NODE_USER_PREFIX: Final = "system:node:"
 NODES_GROUP: Final = "system:nodes"
 NODE_LEASE_NAMESPACE: Final = "kube-node-lease"
+
+# The ConfigMap of every namespace that has the authority's certificate.
+ROOT_CA: Final = "kube-root-ca.crt"

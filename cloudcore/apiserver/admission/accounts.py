@@ -13,10 +13,9 @@ from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.errors import NotFound
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import PODS, RUNTIME_CLASSES, SERVICE_ACCOUNTS
-from protocol.objects.wellknown import MIRROR
+from protocol.objects.wellknown import MIRROR, ROOT_CA
 
 DEFAULT_ACCOUNT: Final = "default"
-ROOT_CA: Final = "kube-root-ca.crt"
 """The ConfigMap with the cluster's authority that every namespace has."""
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_S: Final = 3607

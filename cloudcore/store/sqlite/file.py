@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from cloudcore.store.base import Record
 from cloudcore.store.ledger import Group
@@ -133,7 +134,7 @@ class StoreFile:
             "SELECT id, resource, namespace, name, uid, revision, content_revision, tail FROM objects ORDER BY id"
         )
         for id_, resource, namespace, name, uid, revision, content_revision, tail in rows:
-            key = ObjectKey(resource, namespace, name)
+            key = ObjectKey(intern(resource), intern(namespace), name)
             if key in self._ids:
                 raise UsageError(f"{self._path} is damaged: {key} is there twice; restore a backup")
             self._ids[key] = id_

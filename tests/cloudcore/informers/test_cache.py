@@ -47,14 +47,6 @@ def test_misuse_of_indexes_is_refused() -> None:
         cache.list(index="colour", value="red")
 
 
-def test_managed_fields_are_not_kept() -> None:
-    cache = Cache("pods")
-    body = pod("a")
-    body["metadata"]["managedFields"] = [{"manager": "kubectl"}]
-    cache.put(key("a"), body)
-    assert cache.get(key("a")) == pod("a")
-
-
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "n", "m", None])), max_size=40))
 def test_an_index_always_equals_a_scan(steps: list[tuple[str, str | None]]) -> None:
     cache = Cache("pods")

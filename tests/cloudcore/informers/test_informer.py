@@ -23,7 +23,7 @@ Seen = list[tuple[str | None, str | None]]
 
 
 def key(name: str) -> ObjectKey:
-    return ObjectKey("configmaps", "default", name)
+    return ObjectKey("secrets", "default", name)
 
 
 def tail(name: str, value: str = "") -> bytes:
@@ -40,7 +40,7 @@ def follow(informers: Informers) -> Seen:
     def value(body: Body | None) -> str | None:
         return None if body is None else f"{body['metadata']['name']}{body['data']['v']}"
 
-    informers.for_resource("configmaps").subscribe(lambda old, new: seen.append((value(old), value(new))))
+    informers.for_resource("secrets").subscribe(lambda old, new: seen.append((value(old), value(new))))
     return seen
 
 
@@ -63,16 +63,16 @@ async def test_handlers_see_the_first_list_and_then_every_change_in_order() -> N
         await put(store, "b")
         await store.update(key("a"), tail("a", "2"))
         last = await store.delete(key("b"))
-        await informers.for_resource("configmaps").wait_revision(last.revision)
+        await informers.for_resource("secrets").wait_revision(last.revision)
         assert seen == [(None, "a"), (None, "b"), ("a", "a2"), ("b", None)]
-        assert [body["data"]["v"] for body in informers.for_resource("configmaps").list()] == ["2"]
+        assert [body["data"]["v"] for body in informers.for_resource("secrets").list()] == ["2"]
 
 
 async def test_a_late_subscriber_gets_what_is_there_and_one_that_leaves_gets_nothing_more() -> None:
     store = MemoryStore()
     await put(store, "a")
     async with running(store) as informers:
-        informer = informers.for_resource("configmaps")
+        informer = informers.for_resource("secrets")
         await informer.wait_synced()
         seen: list[Body | None] = []
         leave = informer.subscribe(lambda old, new: seen.append(new))
@@ -91,10 +91,10 @@ async def test_a_handler_that_fails_stops_nobody() -> None:
         def broken(old: Body | None, new: Body | None) -> None:
             raise ZeroDivisionError("bug")
 
-        informers.for_resource("configmaps").subscribe(broken)
+        informers.for_resource("secrets").subscribe(broken)
         seen = follow(informers)
         record = await put(store, "a")
-        await informers.for_resource("configmaps").wait_revision(record.revision)
+        await informers.for_resource("secrets").wait_revision(record.revision)
         assert seen == [(None, "a")]
 
 
@@ -111,13 +111,13 @@ async def test_after_gone_handlers_see_the_difference_and_nothing_twice() -> Non
         writes += [store.delete(key("replaced"))]
         await asyncio.gather(*writes, *(put(store, f"n{number}") for number in range(12)))
         again = await store.create(key("replaced"), tail("replaced", "new"), uid=Uid("another"))
-        await informers.for_resource("configmaps").wait_revision(again.revision)
+        await informers.for_resource("secrets").wait_revision(again.revision)
         assert ("deleted", None) in seen
         assert ("changed", "changed2") in seen
         assert seen.count(("replaced", None)) == 1
         assert (None, "replacednew") in seen
         assert not any(new == "kept" for _, new in seen)
-        names = {body["metadata"]["name"] for body in informers.for_resource("configmaps").list()}
+        names = {body["metadata"]["name"] for body in informers.for_resource("secrets").list()}
         assert names == {"kept", "changed", "replaced", *(f"n{number}" for number in range(12))}
 
 
@@ -134,7 +134,7 @@ async def test_a_list_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(store, "list", failing)
     async with running(store) as informers:
-        informer = informers.for_resource("configmaps")
+        informer = informers.for_resource("secrets")
         await informer.wait_synced()
         assert len(informer.list()) == 1
         assert asyncio.get_running_loop().time() == 2.0
@@ -144,13 +144,13 @@ async def test_informers_are_shared_and_may_be_asked_for_while_running() -> None
     store = MemoryStore()
     async with running(store) as informers:
         await informers.wait_synced()
-        assert informers.existing("configmaps") is None
-        informer = informers.for_resource("configmaps")
-        assert informers.for_resource("configmaps") is informer
-        assert informers.existing("configmaps") is informer
+        assert informers.existing("secrets") is None
+        informer = informers.for_resource("secrets")
+        assert informers.for_resource("secrets") is informer
+        assert informers.existing("secrets") is informer
         await informer.wait_synced()
         assert informer.synced
-        assert informers.resources() == ["configmaps"]
+        assert informers.resources() == ["secrets"]
 
 
 async def test_a_write_is_in_the_cache_when_it_returns() -> None:
