@@ -1,9 +1,9 @@
 """Takes what nodes report into the API, and says of each item how it was settled.
 
 Contract. Items about one object are written in the order in which they came, items about different objects side by
-side; at most ``concurrency`` writes are under way for all nodes together, of them ``CONCURRENCY_OF_A_NODE`` for one, and who
-comes next waits (the link's window then holds the node back): a node with thousands of reports does not stand in front
-of the others with all of them. Reports have a rate per node, events a lower one.
+side; at most ``concurrency`` writes are under way for all nodes together, of them ``CONCURRENCY_OF_A_NODE`` for one,
+and who comes next waits (the link's window then holds the node back): a node with thousands of reports does not stand
+in front of the others with all of them. Reports have a rate per node, events a lower one.
 An item is settled after its write is committed. A session that has been superseded
 writes nothing more: ``current`` is asked before each attempt, and each status names the revision it was made from,
 so a write that was under way cannot overwrite what the newer session wrote.

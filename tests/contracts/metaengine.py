@@ -19,6 +19,7 @@ from edgecore.meta.upstream import EVENTS_LIMIT
 from protocol.digest import Digest
 from protocol.messages import APPLIED, LATER, Item, Op, Outcome, Verdict
 from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
+from protocol.settings import MAX_WINDOW_ITEMS
 from tests.support.slices import delete, put, resumed
 
 WEB = ObjectKey("pods", "default", "web")
@@ -247,7 +248,24 @@ class MetaStoreContract:
         await store.apply([resumed(f"id-{n}") for n in range(LEDGER_LIMIT + 10)], 1)
         await store.apply([resumed("one-more")], 1)
         await store.close()
-        assert len(lab.engine().load().settled) <= LEDGER_LIMIT + 10
+        kept = [row.id for row in lab.engine().load().settled]
+        assert len(kept) == LEDGER_LIMIT
+        assert kept[-1] == "one-more"
+
+    async def test_a_whole_window_of_commands_whose_acks_were_lost_is_answered_as_before(self, lab: MetaLab) -> None:
+        commands = [
+            Item(Op.COMMAND, ObjectKey("frobnicate", "", f"{n}"), Uid(""), Revision(0), b"\x80", f"id-{n}")
+            for n in range(MAX_WINDOW_ITEMS)
+        ]
+        store = lab.store()
+        await session(store)
+        first = [
+            verdict for at in range(0, len(commands), 512) for verdict in await store.apply(commands[at:][:512], 1)
+        ]
+        store = await lab.restart(store)
+        await session(store, 2)
+        again = [item._replace(key=ObjectKey("other", "", "x")) for item in commands]  # the id alone tells a repeat
+        assert await store.apply(again, 2) == first
 
     # Reports
 
