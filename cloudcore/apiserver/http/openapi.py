@@ -149,8 +149,8 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
     for kind in kinds:
         if kind.custom is not None:
             found.update(custom_schemas(kind, schema_name(kind), prefix))
-        found.setdefault(schema_name(kind), _open_schema(kind))
-        found.setdefault(schema_name(kind) + "List", _open_schema(kind, "List"))
+        for suffix in ("", "List"):
+            found.setdefault(schema_name(kind) + suffix, _open_schema(kind, suffix, v2=prefix == _V2))
     for schema in found.values():
         if "$ref" in schema:
             schema.pop("description", None)
@@ -163,16 +163,16 @@ def _roots(kind: Kind) -> list[str]:
     return [name, f"{name}List", *others, *((OBJECT_META, LIST_META) if kind.custom is not None else ())]
 
 
-def _open_schema(kind: Kind, suffix: str = "") -> Document:
-    """Return the schema of a kind that has none: anything goes below the type and metadata."""
+def _open_schema(kind: Kind, suffix: str, *, v2: bool) -> Document:
+    """Return the schema of a kind that has none: anything goes below the type and metadata.
+
+    Version 2 has no word for that, and kubectl takes what is listed there for all there is: it lists nothing.
+    """
+    known = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
     return {
         "type": "object",
         "description": f"{kind.kind}{suffix} of {kind.api_version}.",
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-        },
+        **({} if v2 else {"properties": known}),
         "x-kubernetes-preserve-unknown-fields": True,
         "x-kubernetes-group-version-kind": [
             {"group": kind.group, "version": kind.version, "kind": kind.kind + suffix},

@@ -64,6 +64,11 @@ def test_a_kind_without_a_schema_takes_anything(openapi: OpenApi) -> None:
     assert schemas["io.aiokubeedge.edge.v1alpha1.NodeLink"]["x-kubernetes-preserve-unknown-fields"] is True
 
 
+def test_a_kind_without_a_schema_lists_no_properties_where_kubectl_would_take_them_for_all(openapi: OpenApi) -> None:
+    name = "io.aiokubeedge.edge.v1alpha1.ObjectTrace"
+    assert "properties" not in document(openapi.v2())["definitions"][name]
+
+
 def test_a_group_version_that_is_not_there(openapi: OpenApi) -> None:
     with pytest.raises(NotFound):
         openapi.v3("apis/none/v1")
