@@ -19,6 +19,7 @@ from tests.contracts.store import LEASES, NODES, PODS, SECRETS
 from tests.support.apiservers import RunningServer, serving
 
 AT_ONCE = RetryPolicy(max_retries=3, initial_delay_s=0.001, max_delay_s=0.01)
+FOR_EVER = RetryPolicy(max_retries=None, initial_delay_s=0.001, max_delay_s=0.01)
 NAMESPACES = ("a", "b", "a-b", "d", "mine", "zzz")
 SCOPES = {PODS: "Namespaced", NODES: "Cluster", SECRETS: "Namespaced", LEASES: "Namespaced"}
 
@@ -46,7 +47,7 @@ class Server:
     def session(self, url: str = "", **settings: object) -> ApiSession:
         """Return a session with the administrator's rights; at ``url`` there may be a proxy."""
         grant = Grant(url or self.running.url, self.running.tls())
-        chosen = SessionSettings(**{"retry": AT_ONCE, "timeout_s": 10.0, **settings})  # type: ignore[arg-type]
+        chosen = SessionSettings(**{"retry": AT_ONCE, "reconnect": FOR_EVER, "timeout_s": 10.0, **settings})  # type: ignore[arg-type]
         return ApiSession(FixedAccess(grant), chosen, rng=Random(1))
 
     async def store(self, settings: StoreSettings | None = None, *, url: str = "") -> KubernetesStore:

@@ -23,7 +23,7 @@ from cloudcore.store.kubernetes.failures import failure_of_status
 from cloudcore.store.kubernetes.lines import Lines
 from cloudcore.store.kubernetes.objects import revision_of
 from cloudcore.store.kubernetes.session import ApiSession
-from protocol.backoff import RECONNECT, Backoff
+from protocol.backoff import Backoff
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import Body, ObjectKey, Revision, Uid
 
@@ -60,7 +60,7 @@ class Follower:
         self._discovery = discovery
         self._copies = copies
         self._rng = rng
-        self._backoff = Backoff(RECONNECT, rng)
+        self._backoff = Backoff(session.settings.reconnect, rng)
         self._listed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters: dict[asyncio.Future[None], Revision] = {}
         self._deletions: dict[tuple[ObjectKey, Uid], asyncio.Future[Record]] = {}

@@ -25,7 +25,7 @@ from cloudcore.errors import ApiError, Unauthorized
 from cloudcore.store.kubernetes.access import Access, Grant
 from cloudcore.store.kubernetes.failures import ServerUnreachable, failure_of
 from cloudcore.store.kubernetes.pacing import TokenBucket
-from protocol.backoff import STANDARD, Backoff, RetryPolicy
+from protocol.backoff import RECONNECT, STANDARD, Backoff, RetryPolicy
 from protocol.errors import UsageError
 from protocol.objects.keys import Body
 
@@ -46,7 +46,8 @@ class SessionSettings:
         burst: Requests at once after a pause.
         connections: Open connections; the next request waits for one. Watches count.
         timeout_s: How long one attempt may take, seconds.
-        retry: When to try again.
+        retry: When to send a request again.
+        reconnect: When to watch again.
         user_agent: Who asks, for the server's log.
         hint: What to ask oneself when nothing answers.
     """
@@ -56,6 +57,7 @@ class SessionSettings:
     connections: int = 128
     timeout_s: float = 30.0
     retry: RetryPolicy = STANDARD
+    reconnect: RetryPolicy = RECONNECT
     user_agent: str = "aiokubeedge-cloudcore"
     hint: str = ""
 
