@@ -204,6 +204,8 @@ def _read(payload: Mapping[str, Any], issuer: str) -> AccountClaims:
     if payload.get("iss") != issuer:
         raise InvalidToken("the token is of another issuer")
     private, audiences = payload[_PRIVATE], payload["aud"]
+    if not isinstance(private, dict):
+        raise TypeError("not an object")
     listed = [audiences] if isinstance(audiences, str) else list(audiences)
     pod, secret, node = (_reference(private.get(name)) for name in ("pod", "secret", "node"))
     return AccountClaims(

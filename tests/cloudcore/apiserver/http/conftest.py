@@ -54,3 +54,10 @@ async def node(server: RunningServer) -> AsyncIterator[aiohttp.ClientSession]:
 async def anonymous(server: RunningServer) -> AsyncIterator[aiohttp.ClientSession]:
     async with server.anonymous_session() as session:
         yield session
+
+
+@pytest.fixture
+async def nobody(server: RunningServer) -> AsyncIterator[aiohttp.ClientSession]:
+    """A user without any role."""
+    async with server.session("someone", "some-group") as session:
+        yield session

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudcore.apiserver.http.authn import CertificateAuthenticator, Credentials, user_of
+from cloudcore.apiserver.http.authn import Authenticators, CertificateAuthenticator, Credentials, User, user_of
 
 
 def certificate(*attributes: tuple[str, str]) -> dict[str, Any]:
@@ -43,3 +43,29 @@ def test_a_superseded_certificate_is_nobody() -> None:
     assert authenticator.authenticate(credentials(NODE, b"old")) is None
     assert authenticator.authenticate(credentials(NODE, None)) is None
     assert authenticator.authenticate(credentials(NODE, b"new")) is not None
+
+
+def test_a_certificate_ends_while_its_connection_is_open() -> None:
+    shown = {**certificate(("commonName", "me")), "notAfter": "Nov 23 12:00:00 2026 GMT"}
+    ends_at, now = 1_795_435_200.0, [0.0]
+    authenticator = CertificateAuthenticator(now=lambda: now[0])
+    for moment, good in ((ends_at - 1, True), (ends_at, False)):
+        now[0] = moment
+        assert (authenticator.authenticate(credentials(shown)) is not None) is good
+
+
+def test_the_first_authenticator_that_knows_the_user_says_who_it_is() -> None:
+    class Token:
+        def authenticate(self, credentials: Credentials) -> User | None:
+            return User("bearer", ()) if credentials.authorization else None
+
+    both = Authenticators((CertificateAuthenticator(), Token()))
+    me = certificate(("commonName", "me"))
+    assert [
+        user.name if user is not None else None
+        for user in (
+            both.authenticate(Credentials(me, lambda: None, "Bearer x")),
+            both.authenticate(Credentials({}, lambda: None, "Bearer x")),
+            both.authenticate(Credentials({}, lambda: None, "")),
+        )
+    ] == ["me", "bearer", None]
