@@ -14,6 +14,7 @@ import msgpack
 
 from protocol import payloads
 from protocol.compression import Codec
+from protocol.dictionaries import KNOWN
 from protocol.digest import Digest
 from protocol.frames import FrameType, encode_frame
 from protocol.heartbeat import HeartbeatDecoder, HeartbeatEncoder, Load
@@ -29,7 +30,7 @@ EPOCH: Final = 0x1_0000_002A
 INCARNATION: Final = "5b1c8a52-6f0e-4b2e-9a39-0f4f1d9f3c77"
 NODE: Final = NodeName("edge-1")
 INSTANCE: Final = "b0f3a6f0-0b3c-4f0d-8a35-6f4a1c9f7d11"
-CODECS: Final = (Codec.NONE, Codec.ZSTD, Codec.SNAPPY)
+CODECS: Final = tuple(Codec)
 
 Json = dict[str, Any]
 
@@ -107,7 +108,8 @@ def _plain(load: Load) -> Json:
 
 def frames() -> dict[str, Json]:
     """Return every golden frame by its name."""
-    offer = Offer(Grant(4096, 1 << 20), frozenset(CODECS))
+    offer = Offer(Grant(4096, 1 << 20), frozenset(CODECS), KNOWN)
+    plain = Offer(Grant(1024, 1 << 16), frozenset({Codec.NONE}))
     digest = Digest(INCARNATION, holding())
     first = Hello(NODE, INSTANCE, agent_version="0.1.0")
     again = Hello(NODE, INSTANCE, INCARNATION, EPOCH - 1, digest.value, digest.count, "0.1.0")
