@@ -120,6 +120,12 @@ def frames() -> dict[str, Json]:
         "hello-first": _frame(
             "HELLO of an agent that never had a session", types.HELLO, payloads.encode_hello(first, offer), epoch=0
         ),
+        "hello-plain": _frame(
+            "HELLO of an agent that reads uncompressed payloads only",
+            types.HELLO,
+            payloads.encode_hello(first, plain),
+            epoch=0,
+        ),
         "hello-again": _frame(
             "HELLO of one that holds what it was sent", types.HELLO, payloads.encode_hello(again, offer), epoch=0
         ),

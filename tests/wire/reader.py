@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import cramjam
@@ -32,6 +33,8 @@ TYPES: Final = {
     10: "NACK",
     11: "INVENTORY",
 }
+FOLDER: Final = Path(__file__).parents[2] / "protocol" / "dictionaries"
+DICTIONARIES: Final = {40001: zstandard.ZstdCompressionDict((FOLDER / "kubernetes-1.zdict").read_bytes())}
 NUMBERS: Final = {name: number for number, name in TYPES.items()}
 OPS: Final = ("put", "delete", "command")
 OUTCOMES: Final = ("applied", "rejected", "later")
@@ -55,10 +58,11 @@ def write(name: str, epoch: int, fields: Sequence[Any]) -> bytes:
 
 def decompressed(codec: int, data: bytes) -> bytes:
     """Return a payload as it was before its codec."""
-    if codec == 1:
+    if codec in {1, 3}:
         if zstandard.frame_content_size(data) > LIMIT_BYTES:
             raise ValueError("it would grow beyond the limit")
-        plain: bytes = zstandard.ZstdDecompressor().decompress(data, max_output_size=LIMIT_BYTES)
+        dictionary = DICTIONARIES[zstandard.get_frame_parameters(data).dict_id] if codec == 3 else None
+        plain: bytes = zstandard.ZstdDecompressor(dictionary).decompress(data, max_output_size=LIMIT_BYTES)
         return plain
     if codec == 2:
         return bytes(cramjam.snappy.decompress_raw(data))
@@ -85,18 +89,19 @@ def load_after(before: Mapping[str, int], body: bytes) -> dict[str, int]:
 def _hello(fields: list[Any]) -> Json:
     names = ("version", "node", "instance", "incarnation", "newest_epoch", "digest", "count", "agent_version")
     read = dict(zip(names, fields, strict=False))
-    return {**read, "digest": read["digest"].hex(), **_offer(fields[8:11])}
+    return {**read, "digest": read["digest"].hex(), **_offer(fields[8:])}
 
 
 def _welcome(fields: list[Any]) -> Json:
     epoch, incarnation, resume, heartbeat_s, keepalive_s = fields[:5]
     said = {"new_epoch": epoch, "incarnation": incarnation, "resume": ("equal", "inventory")[resume]}
-    return {**said, "heartbeat_s": heartbeat_s, "keepalive_s": keepalive_s, **_offer(fields[5:8])}
+    return {**said, "heartbeat_s": heartbeat_s, "keepalive_s": keepalive_s, **_offer(fields[5:])}
 
 
 def _offer(fields: list[Any]) -> Json:
-    items, weight, codecs = fields
-    return {"window": {"items": items, "bytes": weight}, "codecs": [bit for bit in range(8) if codecs >> bit & 1]}
+    items, weight, codecs, *more = fields
+    known = {"codecs": [bit for bit in range(8) if codecs >> bit & 1], "dictionaries": more[0] if more else []}
+    return {"window": {"items": items, "bytes": weight}, **known}
 
 
 def _error(fields: list[Any]) -> Json:
