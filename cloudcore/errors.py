@@ -111,6 +111,8 @@ class Gone(ApiError):
 
     code = 410
     reason = "Expired"
+    continue_token = ""
+    """Goes on with a list whose revision is gone, at the present one; empty where there is none to go on with."""
 
 
 class RequestEntityTooLarge(ApiError):

@@ -14,12 +14,20 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.selection import Selection, select, selected
-from cloudcore.errors import BadRequest, Cause, GatewayTimeout
+from cloudcore.errors import BadRequest, Cause, GatewayTimeout, Gone
 from cloudcore.store.base import Listing, Record
 from protocol.objects.keys import Revision
 
 _LONGEST_VERSION = 19
 """Digits of the largest signed 64-bit number."""
+
+
+_TOO_OLD = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,10 @@ async def list_objects(registry: Registry, target: Target, options: ListOptions 
         records = [each for each in registry.virtual_records(target.kind) if place in {"", each.key.namespace}]
         return Page(await selected(selection, records), registry.store.revision)
     at, after = _position(registry, options)
-    listing = await registry.store.list(target.kind.resource, namespace=target.namespace or None, at=at)
+    try:
+        listing = await registry.store.list(target.kind.resource, namespace=target.namespace or None, at=at)
+    except Gone as error:
+        raise error if after is None else _too_old(after) from error
     return await _page(listing, selection, after, options.limit)
 
 
@@ -86,7 +97,8 @@ def _position(registry: Registry, options: ListOptions) -> tuple[Revision | None
     if options.continue_token:
         if options.resource_version not in {"", "0"}:
             raise BadRequest("specifying resource version is not allowed when using continue")
-        return _decode_token(options.continue_token)
+        revision, after = _decode_token(options.continue_token)
+        return revision or None, after
     version = parse_version(options.resource_version)
     if options.resource_version_match not in {"", "Exact", "NotOlderThan"}:
         raise BadRequest(f"resourceVersionMatch: Unsupported value: {options.resource_version_match!r}")
@@ -130,12 +142,12 @@ async def _page(listing: Listing, selection: Selection, after: tuple[str, str] |
     if selection.is_everything:
         end = min(len(records), start + limit) if limit else len(records)
         chosen, left = records[start:end], len(records) - end
-        token = _encode_token(listing.revision, chosen[-1]) if left and chosen else ""
+        token = _encode_token(listing.revision, _place(chosen[-1])) if left and chosen else ""
         return Page(chosen, listing.revision, token, left or None)
     # One more than asked for tells whether another page follows.
     found = await selected(selection, records[start:], limit + 1 if limit else 0)
     if limit and len(found) > limit:
-        return Page(found[:limit], listing.revision, _encode_token(listing.revision, found[limit - 1]))
+        return Page(found[:limit], listing.revision, _encode_token(listing.revision, _place(found[limit - 1])))
     return Page(found, listing.revision)
 
 
@@ -143,8 +155,15 @@ def _place(record: Record) -> tuple[str, str]:
     return record.key.namespace, record.key.name
 
 
-def _encode_token(revision: Revision, last: Record) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([revision, *_place(last)])).decode().rstrip("=")
+def _too_old(after: tuple[str, str]) -> Gone:
+    """Return the error of a page whose revision is gone, with a token that goes on at the present revision."""
+    error = Gone(_TOO_OLD)
+    error.continue_token = _encode_token(Revision(0), after)
+    return error
+
+
+def _encode_token(revision: Revision, after: tuple[str, str]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([revision, *after])).decode().rstrip("=")
 
 
 def _decode_token(token: str) -> tuple[Revision, tuple[str, str]]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from cloudcore.apiserver.get import get
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.listing import send_list
+from cloudcore.apiserver.http.listoptions import check_list, check_watch
 from cloudcore.apiserver.http.query import Query
 from cloudcore.apiserver.http.responses import respond
 from cloudcore.apiserver.list import ListOptions, list_objects
@@ -27,6 +28,7 @@ async def handle_get(call: Call) -> web.StreamResponse:
 
 async def handle_list(call: Call) -> web.StreamResponse:
     """Answer with a list."""
+    check_list(call.query)
     page = await list_objects(call.registry, call.target, list_options(call.query))
     return await send_list(call.request, page, call.renderer, call.representation)
 
@@ -50,6 +52,7 @@ def list_options(query: Query) -> ListOptions:
 async def handle_watch(call: Call) -> web.StreamResponse:
     """Stream changes until the client goes or the time is up."""
     query = call.query
+    check_watch(query)
     options = WatchOptions(
         label_selector=query.text("labelSelector"),
         field_selector=query.text("fieldSelector"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudcore.errors import ApiError, Cause
+from cloudcore.errors import ApiError, Cause, Gone
 
 
 def failure(error: ApiError) -> dict[str, Any]:
@@ -18,6 +18,8 @@ def failure(error: ApiError) -> dict[str, Any]:
         "reason": error.reason,
         "code": error.code,
     }
+    if isinstance(error, Gone) and error.continue_token:
+        status["metadata"] = {"continue": error.continue_token}
     details = dict(error.details)
     if error.causes:
         details["causes"] = [_cause(cause) for cause in error.causes]

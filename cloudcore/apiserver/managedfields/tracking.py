@@ -66,7 +66,8 @@ def note_creation(target: Target, body: Body, context: Context, now: str) -> Non
     shown = body if kind.conversion is None else kind.conversion.outward(body)
     fields = without_status(kind.stored, created_fields(shown, shape_of(kind)))
     entry = Entry(context.field_manager, "Update", kind.api_version, fields, now)
-    body["metadata"][FIELD] = write_entries([entry])
+    if fields:
+        body["metadata"][FIELD] = write_entries([entry])
 
 
 def without_status(kind: Kind, fields: FieldSet) -> FieldSet:

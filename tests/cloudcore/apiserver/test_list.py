@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from cloudcore.apiserver.http.status import failure
 from cloudcore.apiserver.list import ListOptions, Page, list_objects
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
-from cloudcore.errors import BadRequest, GatewayTimeout
+from cloudcore.errors import BadRequest, GatewayTimeout, Gone
+from cloudcore.store.base import Listing
+from protocol.objects.keys import Revision
 from tests.support.registries import a_configmap, a_pod, target
 
 
@@ -126,3 +129,25 @@ async def test_a_virtual_kind_is_listed_from_its_provider(registry: Registry) ->
     assert names(await list_objects(registry, target(registry, links))) == ["a", "b"]
     one = await list_objects(registry, target(registry, links), ListOptions(field_selector="metadata.name=b"))
     assert names(one) == ["b"]
+
+
+async def test_a_page_whose_revision_is_gone_tells_how_to_go_on(
+    registry: Registry, client: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(client, 3)
+    first = await ask(registry, limit=1)
+    listed = registry.store.list
+
+    async def forgetful(resource: str, *, namespace: str | None = None, at: Revision | None = None) -> Listing:
+        if at is not None:
+            raise Gone("too old resource version")
+        return await listed(resource, namespace=namespace)
+
+    monkeypatch.setattr(registry.store, "list", forgetful)
+    with pytest.raises(Gone, match="The provided continue parameter is too old") as gone:
+        await ask(registry, limit=1, continue_token=first.continue_token)
+    rest = await ask(registry, continue_token=gone.value.continue_token)
+    assert names(rest) == ["c1", "c2"]
+    status = failure(gone.value)
+    assert (status["code"], status["reason"]) == (410, "Expired")
+    assert status["metadata"] == {"continue": gone.value.continue_token}
