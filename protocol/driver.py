@@ -99,13 +99,13 @@ class LinkDriver:
     async def _read(self) -> None:
         link, connection, clock = self._link, self._connection, self._clock
         try:
-            while link.closed is None:
+            while True:
                 for _ in range(STRETCH):
+                    if link.closed is not None:
+                        return
                     link.receive(await connection.receive(), clock())
                     self._arrived = connection.bytes_received
                     self.pump()
-                    if link.closed is not None:
-                        return
                 await asyncio.sleep(0)
         except ConnectionClosed as exc:
             link.connection_lost(exc.code, exc.reason)

@@ -240,13 +240,12 @@ class HubClient:
     def _was_stable(self) -> bool:
         """Tell whether the session lasted long enough to count as a success, and forget it.
 
-        On a network that is cut every few seconds, a session must count although it was short, or the node would be
-        away for longer and longer; where sessions end at once, it must not, or there would be no pace. So it counts if
-        it lasted for as long as the next wait could take.
+        On a network that is cut several times a minute a session must count although it was short, or the node would
+        be away for longer and longer; where sessions end at once it must not, or there would be no pace.
         """
         since, self._connected_at = self._connected_at, None
         lasted_s = 0.0 if since is None else asyncio.get_running_loop().time() - since
-        return lasted_s >= max(STABLE_S, RECONNECT.bound_s(self._backoff.retries))
+        return lasted_s >= STABLE_S
 
     async def _pause(self, delay_s: float) -> None:
         try:

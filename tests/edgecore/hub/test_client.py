@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from edgecore.hub.client import REFUSALS, HubClient, LinkState, Phase
+from edgecore.hub.client import REFUSALS, STABLE_S, HubClient, LinkState, Phase
 from edgecore.hub.session import Introduction
 from edgecore.meta.memory import MemoryEngine
 from edgecore.meta.store import MetaStore
@@ -164,3 +164,33 @@ async def test_a_dial_that_hangs_is_given_up() -> None:
         assert len(network.dials) >= 3
         left_at = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - left_at < 1
+
+
+async def test_after_a_cut_it_is_back_within_a_second_also_where_cuts_are_frequent() -> None:
+    network = Network()
+    async with client(network):
+        network.down = True
+        await asyncio.sleep(100)  # the wait has grown to half a minute
+        network.down = False
+        for turn in range(5):
+            cloud = await network.next_cloud()
+            await cloud.accept(turn + 1)
+            await cloud.wait_for(VolatileReceived)
+            await asyncio.sleep(STABLE_S + 1.0)
+            await cloud.close()
+            cut_at = asyncio.get_running_loop().time()
+            again = await network.next_cloud()
+            assert asyncio.get_running_loop().time() - cut_at <= 1.1
+            network.clouds.insert(0, again)
+        await again.close()
+
+
+async def test_sessions_that_end_at_once_make_it_wait_longer_and_longer() -> None:
+    network = Network()
+    async with client(network):
+        for turn in range(8):
+            cloud = await network.next_cloud()
+            await cloud.accept(turn + 1)
+            await cloud.close()
+    gaps = [later - earlier for earlier, later in pairwise(network.dials)]
+    assert max(gaps) > 4.0
