@@ -298,9 +298,7 @@ class Lab:
         """Keep what a search for the cause needs: the disks, which go with the namespace, and the cloud's view."""
         kept = self.folder / "kept"
         for name, site in self.sites.items():
-            shutil.copytree(
-                site.data_dir, kept / name, ignore=shutil.ignore_patterns("ballast", "*.sock"), symlinks=True
-            )
+            shutil.copytree(site.data_dir, kept / name, ignore=_uninteresting, symlinks=True)
         for resource in (NODE_LINKS, NODE_SYNCS, PODS):
             with suppress(ApiError, ServerUnreachable):
                 (kept / f"{resource}.json").write_text(json.dumps(await self._client.list(resource), indent=1))
@@ -349,6 +347,13 @@ def read_cloud(path: Path) -> CloudDisk:
     finally:
         connection.close()
     return CloudDisk(incarnation, records)
+
+
+def _uninteresting(folder: str, names: list[str]) -> set[str]:
+    """Name what is not kept of a folder: what filled the disk, pipes and sockets."""
+    return {
+        name for name in names if name == "ballast" or not Path(folder, name).is_file() | Path(folder, name).is_dir()
+    }
 
 
 def _held(edge: LabEdge) -> Snapshot:
