@@ -104,6 +104,10 @@ class Wire:
         self.peer_certificate = inner.peer_certificate
         self.peer_address = inner.peer_address
 
+    @property
+    def bytes_received(self) -> int:
+        return self.inner.bytes_received
+
     async def send(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
             await self._step()
