@@ -19,7 +19,6 @@ below 80 %         everything
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -49,11 +48,11 @@ TrafficKey = tuple[str, str, str]
 """Direction, lane, kind: ``("sent", "spec", "configmaps")``, ``("received", "control", "ack")``."""
 
 
-class Direction(enum.StrEnum):
-    """Which way, as seen from the side that counts."""
+class Direction:
+    """Which way, as seen from the side that counts. Plain strings: an enumeration's take longer to look up."""
 
-    SENT = "sent"
-    RECEIVED = "received"
+    SENT: Final = "sent"
+    RECEIVED: Final = "received"
 
 
 class TrafficMeter:
@@ -104,7 +103,7 @@ class TrafficMeter:
         base = self._base
         return {key: count - base.get(key, 0) for key, count in self.total.items() if count > base.get(key, 0)}
 
-    def note(self, direction: Direction, lane: str, kind: str, size_bytes: int, now: float) -> None:
+    def note(self, direction: str, lane: str, kind: str, size_bytes: int, now: float) -> None:
         """Count ``size_bytes``."""
         if self._midnight is not None and now >= self._midnight:
             days = int((now - self._midnight) // DAY_S) + 1
@@ -112,20 +111,19 @@ class TrafficMeter:
             self.day += days
             self._begin_day()
         self.used_bytes += size_bytes
-        key = _key(direction, lane, kind)
-        if key not in self.total and len(self.total) >= MAX_KINDS:
-            key = _key(direction, lane, OTHER)
-        self.total[key] = self.total.get(key, 0) + size_bytes
+        key = (direction, lane, kind)
+        before = self.total.get(key)
+        if before is None:
+            key = _shared(direction, lane, kind if len(self.total) < MAX_KINDS else OTHER)
+            before = self.total.get(key, 0)
+        self.total[key] = before + size_bytes
 
-    def note_frame(self, direction: Direction, frame: FrameType, size_bytes: int, now: float) -> None:
+    def note_frame(self, direction: str, frame: FrameType, size_bytes: int, now: float) -> None:
         """Count a frame other than a batch."""
-        if frame is FrameType.VOLATILE:
-            self.note(direction, VOLATILE, "heartbeat", size_bytes, now)
-        else:
-            self.note(direction, CONTROL, frame.name.lower(), size_bytes, now)
+        self.note(direction, *_CONTROL_KINDS[frame], size_bytes, now)
 
     def note_batch(
-        self, direction: Direction, items: Sequence[Item], lanes: Iterable[int] | None, size_bytes: int, now: float
+        self, direction: str, items: Sequence[Item], lanes: Iterable[int] | None, size_bytes: int, now: float
     ) -> None:
         """Count a batch of ``size_bytes``, shared out over its items.
 
@@ -136,11 +134,13 @@ class TrafficMeter:
             size_bytes: The frame's bytes.
             now: The time.
         """
-        lanes = [arriving_lane(item) for item in items] if lanes is None else list(lanes)
-        resources = [item[1][0] for item in items]
-        if resources.count(resources[0]) == len(items) and lanes.count(lanes[0]) == len(items):  # most are of one kind
-            self.note(direction, _LANE_NAMES[lanes[0]], resources[0], size_bytes, now)
+        first, resources = items[0], [item[1][0] for item in items]
+        marks: list[int] = [item[0] for item in items] if lanes is None else list(lanes)
+        if resources.count(first[1][0]) == len(items) and marks.count(marks[0]) == len(items):  # most are of one kind
+            lane = arriving_lane(first) if lanes is None else marks[0]
+            self.note(direction, _LANE_NAMES[lane], first[1][0], size_bytes, now)
             return
+        lanes = [arriving_lane(item) for item in items] if lanes is None else marks
         weights: dict[tuple[int, str], int] = {}
         for item, key in zip(items, zip(lanes, resources, strict=True), strict=True):
             weights[key] = weights.get(key, 0) + len(item[4]) + ITEM_WEIGHT
@@ -200,7 +200,13 @@ def sum_by_key(parts: Iterable[Mapping[TrafficKey, int]]) -> dict[TrafficKey, in
 _LANE_NAMES: Final = tuple(lane.name.lower() for lane in Lane)
 
 
+_CONTROL_KINDS: Final = [("", "")] * (max(FrameType) + 1)
+for _frame in FrameType:
+    _CONTROL_KINDS[_frame] = (VOLATILE, "heartbeat") if _frame is FrameType.VOLATILE else (CONTROL, _frame.name.lower())
+"""Lane and kind of each frame type; indexed by its number."""
+
+
 @lru_cache(maxsize=1024)
-def _key(direction: str, lane: str, kind: str) -> TrafficKey:
+def _shared(direction: str, lane: str, kind: str) -> TrafficKey:
     """Return one tuple for all nodes: a thousand nodes count the same few things."""
-    return str(direction), lane, kind
+    return direction, lane, kind
