@@ -54,6 +54,7 @@ from cloudcore.telemetry.prometheus import Metrics, serve_metrics
 from protocol.backoff import RECONNECT, Backoff
 from protocol.errors import UsageError
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.projections import SLICE_RESOURCES
 from protocol.objects.resources import RUNTIME_CLASSES
 
 log = structlog.get_logger(__name__)
@@ -208,7 +209,7 @@ async def run_member(settings: Settings, stop: asyncio.Event, started: asyncio.F
             return
         try:
             await _run_on(store, heartbeats, settings, stop, started)
-        except (Forbidden, Unauthorized) as exc:
+        except (Forbidden, Unauthorized, NotFound) as exc:
             raise UsageError(_no_rights(exc)) from exc
         finally:
             await store.close()
@@ -224,6 +225,8 @@ async def _run_on(
     now = SystemClock().wall()
     client = RestClient(store.session, discovery=store.discovery)
     await share_authority(client, NAMESPACE, settings.data_dir / "pki", now)
+    for resource in sorted(SLICE_RESOURCES):  # what is missing is to be told now, and by one line
+        await store.list(resource)
     cluster = Cluster(store.session.server, settings.kubeconfig, settings.context)
     place = Place.open(settings, now=now, cluster=cluster)
     try:

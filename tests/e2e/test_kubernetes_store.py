@@ -151,6 +151,21 @@ async def test_while_the_cluster_is_away_the_edge_works_and_what_it_says_waits(l
     await lab.cluster.node_is("away", "True")
 
 
+async def test_any_replica_takes_any_node(lab: Lab) -> None:
+    kubeconfig = lab.cluster.folder / "member.kubeconfig"
+    second = Cloud(lab.cluster.folder / "second", "--store=kubernetes", f"--kubeconfig={kubeconfig}", *QUICK)
+    try:
+        await second.start()
+        roaming = lab.cluster.edges["roaming"] = Edge(lab.cluster.folder / "roaming", "roaming")
+        await roaming.join(lab.member)
+        await roaming.start(f"--hub=wss://127.0.0.1:{second.ports['ws_port']}")
+        await lab.cluster.node_is("roaming", "True")
+        await lab.cluster.api.create("pods", pod("there", FOREVER, nodeName="roaming"))
+        await lab.cluster.pod_is("there")
+    finally:
+        await second.daemon.stop()
+
+
 async def test_the_commands_find_the_cluster_by_the_data_folder(lab: Lab) -> None:
     async def connected() -> bool:
         nodes = await run("cloudcore", "nodes", f"--data-dir={lab.member.data_dir}", "--output=json")

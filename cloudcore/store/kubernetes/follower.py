@@ -111,13 +111,21 @@ class Follower:
                     await self._list()
                     await self._watch_on()
                 except Gone as exc:
-                    log.info("listing again", resource=self.resource, cause=exc.message)
+                    await self._list_again(exc)
                 except (ApiError, UsageError) as exc:
                     if self._is_hopeless(exc):
                         return
                     await self._pause(exc)
         finally:
             self._give_up()
+
+    async def _list_again(self, gone: Gone) -> None:
+        """Go on to a list: at once after a watch that gave something, with back-off after one that did not."""
+        if self._backoff.retries:
+            await self._pause(gone)
+        else:
+            self._backoff.next_delay_s()
+            log.info("listing again", resource=self.resource, cause=gone.message)
 
     def _is_hopeless(self, error: Exception) -> bool:
         """Tell whoever waits for the first list of what will not pass; tell whether somebody could be told."""

@@ -15,10 +15,10 @@ from cloudcore.errors import Conflict, Gone, NotFound, StorageUnavailable, TooMa
 from cloudcore.store.base import ChangeType, Record
 from cloudcore.store.kubernetes import KubernetesStore
 from cloudcore.store.kubernetes.follower import Rewound
-from protocol.objects.keys import ObjectKey, Uid
+from protocol.objects.keys import ObjectKey, Revision, Uid
 from tests.contracts.store import POD, PODS, outcomes, tail
 from tests.support.apifaults import FaultyRelay, faulty_relay
-from tests.support.kubernetesstores import Server, kubernetes
+from tests.support.kubernetesstores import Server, definition, kubernetes
 from tests.support.waiting import aeventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -72,7 +72,7 @@ async def names(lab: Lab) -> list[str]:
     return [record.key.name for record in (await lab.store.list(PODS)).records]
 
 
-async def collected(lab: Lab, since: int, count: int) -> list[tuple[ChangeType, str]]:
+async def collected(lab: Lab, since: Revision, count: int) -> list[tuple[ChangeType, str]]:
     watch = lab.store.watch([PODS], since=since)
     seen: list[tuple[ChangeType, str]] = []
     async for progress in watch:
@@ -224,8 +224,6 @@ async def test_an_object_that_finalizers_keep_is_returned_as_it_waits(lab: Lab) 
 async def test_a_resource_that_comes_later_is_found_then(lab: Lab) -> None:
     with pytest.raises(NotFound):
         await lab.store.list("later.contract.test")
-    from tests.support.kubernetesstores import definition  # noqa: PLC0415 - the only one
-
     await lab.server.running.client.create(
         "customresourcedefinitions.apiextensions.k8s.io", definition("later.contract.test", "Namespaced")
     )
