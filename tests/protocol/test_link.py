@@ -276,6 +276,17 @@ def test_an_unreceived_batch_is_given_up_after_the_last_retry() -> None:
 FAR_KEEPALIVE = replace(WELCOME, keepalive_s=1e6)
 
 
+def test_a_busy_link_waits_for_min_bytes_only() -> None:
+    cloud, _ = link_pair(cloud=LinkSettings(min_bytes=1000))
+    cloud.send(put("first"), 0.0)
+    assert len(output(cloud, 0.0)) == 1
+    cloud.send(put("a", body=bytes(500)), 0.0)
+    assert output(cloud, 0.0) == []
+    assert cloud.next_timer() == pytest.approx(0.020)
+    cloud.send(put("b", body=bytes(500)), 0.0)
+    assert len(output(cloud, 0.0)) == 1
+
+
 def test_what_is_under_way_on_a_slow_link_is_not_sent_again() -> None:
     cloud, edge = link_pair(cloud=LinkSettings(redelivery=SURE, dead_s=1e6, keepalive_s=1e6), welcome=FAR_KEEPALIVE)
     cloud.send(put("a", body=Random(1).randbytes(1_000_000)), 0.0)
