@@ -161,10 +161,11 @@ def sync(
 ) -> None:
     """Show whether NODE holds what it should, and what is pending for it: since when, and why.
 
-    The same as `kubectl get nodesync NODE -o yaml`; it is asked of the cloud, so a node that is away does not answer.
+    The same as `kubectl get nodesync NODE -o yaml`. The cloud answers, also for a node that is away.
     """
     from cloudcore.syncing import FIRST, show_sync  # noqa: PLC0415
 
+    _require_own_api(data_dir, "sync")
     if output not in {"table", "json"}:
         raise UsageError(f"--output {output!r}: table or json")
 
@@ -202,6 +203,7 @@ def trace(
     """
     from cloudcore.timeline import follow, key_of, latest, show, timeline  # noqa: PLC0415
 
+    _require_own_api(data_dir, "trace")
     if output not in {"table", "json"}:
         raise UsageError(f"--output {output!r}: table or json")
     wait_s, key = _duration_s("--wait", wait), key_of(reference, namespace)
@@ -307,6 +309,16 @@ def _with_client(data_dir: Path, call: Callable[[Any], Coroutine[Any, Any, Any]]
             return await call(client)
 
     return asyncio.run(within())
+
+
+def _require_own_api(data_dir: Path, command: str) -> None:
+    """Refuse what is asked of kinds that are computed, not stored: a cluster's API server does not have them.
+
+    Raises:
+        UsageError: This cloudcore works beside a cluster.
+    """
+    if _is_beside_a_cluster(data_dir):
+        raise UsageError(f"`cloudcore {command}` needs cloudcore's own API: with --store kubernetes there is none yet")
 
 
 def _is_beside_a_cluster(data_dir: Path) -> bool:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import structlog
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from cloudcore import spans
 from cloudcore.clock import SystemClock
@@ -21,57 +15,10 @@ from cloudcore.spans import ENVIRONMENT, SpanSender, endpoint_of, send_spans
 from protocol.errors import UsageError
 from protocol.messages import Op
 from protocol.objects.keys import NodeName, ObjectKey, Revision, Uid
+from tests.support.collectors import collector
 from tests.support.waiting import eventually
 
 EPOCH = 1_790_000_000.0
-
-
-class Collector:
-    """A collector on loopback: decodes what is posted to it, or refuses it."""
-
-    def __init__(self, status: int) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        self.posts = 0
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers.get("Content-Encoding") == "gzip":
-                    body = gzip.decompress(body)
-                collector.posts += 1
-                if status == 200:
-                    collector.requests.append(ExportTraceServiceRequest.FromString(body))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def spans(self) -> list[Any]:
-        return [
-            span
-            for request in self.requests
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-
-@contextmanager
-def collector(status: int = 200) -> Iterator[Collector]:
-    running = Collector(status)
-    thread = threading.Thread(target=running.server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield running
-    finally:
-        running.server.shutdown()
-        running.server.server_close()
-        thread.join()
 
 
 def a_version(*nodes: NodeTrace, committed_at: float | None = 1.0) -> VersionTrace:

@@ -20,6 +20,7 @@ from protocol.objects.keys import Body
 from protocol.objects.resources import OBJECT_TRACES
 from protocol.objects.times import parse_timestamp
 from tests.support.clusters import QUICK, Cluster, config_map, pod, run, running_cluster, status_of
+from tests.support.collectors import Collector, collector
 from tests.support.kubectl import Kubectl
 from tests.support.waiting import aeventually
 
@@ -28,9 +29,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.asyncio(loop_scope=
 STEPS = ("dispatched", "sent", "received", "applied", "acknowledged")
 
 
+@pytest.fixture(scope="module")
+def spans() -> Iterator[Collector]:
+    with collector() as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    async with running_cluster(tmp_path_factory.mktemp("sync"), *QUICK) as running:
+async def cluster(tmp_path_factory: pytest.TempPathFactory, spans: Collector) -> AsyncIterator[Cluster]:
+    flags = (*QUICK, f"--otlp-endpoint={spans.url}")
+    async with running_cluster(tmp_path_factory.mktemp("sync"), *flags) as running:
         edge = await running.add_edge("seen")
         await running.api.create("configmaps", config_map("settings", colour="blue"))
         volumes = [{"name": "settings", "configMap": {"name": "settings"}}]
@@ -105,6 +113,19 @@ async def test_a_change_is_traced_to_the_node_and_back(cluster: Cluster) -> None
     assert version["nodes"][0]["outcome"] == "applied"
     assert version["nodes"][0]["uncertaintySeconds"] < 1.0
     assert all(trace["status"].get("sample") for trace in await cluster.api.list(OBJECT_TRACES)), "one is left armed"
+
+
+async def test_a_followed_version_reaches_the_collector(cluster: Cluster, spans: Collector) -> None:
+    version = await traced_change(cluster, "grey")
+
+    def arrived() -> bool:
+        return any(
+            each.key == "aiokubeedge.object.version" and each.value.string_value == version["version"]
+            for span in spans.spans()
+            for each in span.attributes
+        )
+
+    await aeventually(arrived, within_s=30, what="its spans have arrived")
 
 
 async def test_the_last_version_is_shown_as_a_table(cluster: Cluster) -> None:
