@@ -26,6 +26,7 @@ from cloudcore.controllers.nodes import NodeLifecycleController, TaintEvictionCo
 from cloudcore.controllers.nodes.lifecycle import GRACE_S
 from cloudcore.controllers.podgc import OrphanedPodController, TerminatedPodController
 from cloudcore.controllers.replicaset import ReplicaSetController
+from cloudcore.controllers.resourcequota import QuotaController
 from cloudcore.controllers.rootca import RootCertificateController
 from cloudcore.controllers.runtime import Context, Controller, Reconciler, Recorders
 from cloudcore.controllers.serviceaccount import ServiceAccountController
@@ -97,6 +98,7 @@ class ControllerManager:
             TerminatedPodController(context, settings.terminated_pods),
             EventExpiryController(context, settings.event_ttl_s),
             DisruptionController(context),
+            QuotaController(context, kinds),
             ClusterRoleAggregationController(context),
             CertificateCleanupController(context),
         ]

@@ -17,7 +17,7 @@ from cloudcore.controllers.pods import available_at, deletion_order, is_active, 
 from cloudcore.controllers.runtime import DONE, Context, Done, RequeueAfter, Result, Watching, own_keys
 from cloudcore.errors import ApiError, NotFound
 from cloudcore.informers.indexes import BY_CONTROLLER, ORPHANS, controller_uid, orphan_namespace
-from protocol.objects.conditions import set_condition
+from protocol.objects.conditions import is_true, set_condition
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.resources import PODS, REPLICA_SETS
 from protocol.objects.selectors import label_selector, matches
@@ -74,7 +74,10 @@ def status(replicaset: Body, pods: Sequence[Body], failure: tuple[str, str] | No
         "availableReplicas": sum(is_available(pod, spec.get("minReadySeconds", 0), now) for pod in active),
     }
     conditions = [entry for entry in before.get("conditions") or () if entry["type"] != "ReplicaFailure"]
-    if failure is not None:
+    if failure is not None and is_true(before.get("conditions"), "ReplicaFailure"):
+        # The first failure stands: messages name the pod, and a new one each time would bring the key up at once.
+        conditions = before["conditions"]
+    elif failure is not None:
         reason, message = failure
         new = {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message}
         conditions = set_condition(before.get("conditions"), new, at=timestamp(now))

@@ -30,6 +30,7 @@ _DECIMAL: Final = {
     "P": Decimal("1e15"),
     "E": Decimal("1e18"),
 }
+_LARGE: Final = ("k", "M", "G", "T", "P", "E")
 _SUFFIXES: Final = {**_BINARY, **_DECIMAL}
 
 
@@ -68,3 +69,22 @@ def _bounded(amount: Decimal) -> int:
 def base_units(resource: str, text: str | int | float) -> int:
     """Return the quantity in the integer unit used for sums: millicores for ``cpu``, base units for the rest."""
     return milli(text) if resource == "cpu" else whole(text)
+
+
+def written(amount: Decimal, *, binary: bool = False) -> str:
+    """Return an amount in Kubernetes' canonical form: no fraction, and the largest suffix that allows it.
+
+    Args:
+        amount: In the base unit; what is finer than thousandths is rounded up.
+        binary: Write whole multiples of 1024 with ``Ki``, ``Mi``…
+    """
+    thousandths = int((amount * 1000).to_integral_value(ROUND_CEILING))
+    if thousandths % 1000:
+        return f"{thousandths}m"
+    number, step, suffixes = thousandths // 1000, 1024 if binary else 1000, _BINARY if binary else _LARGE
+    chosen = ""
+    for suffix in suffixes:
+        if number == 0 or number % step:
+            break
+        number, chosen = number // step, suffix
+    return f"{number}{chosen}"

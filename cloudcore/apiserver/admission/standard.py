@@ -16,10 +16,12 @@ from cloudcore.apiserver.admission.certificates import (
 )
 from cloudcore.apiserver.admission.chain import AdmissionChain, Plugin
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
+from cloudcore.apiserver.admission.limits import LimitBounds, LimitDefaults
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
 from cloudcore.apiserver.admission.nodeports import NodePorts
 from cloudcore.apiserver.admission.nodes import NodeIdentity
 from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass
+from cloudcore.apiserver.admission.quotas import ResourceQuotas
 from cloudcore.apiserver.admission.roles import RoleEscalation
 from cloudcore.apiserver.rbac.rights import Rights
 
@@ -59,6 +61,7 @@ def admission_chain(
             NamespaceLifecycle(),
             Priority(),
             RuntimeClass(default_runtime_class),
+            LimitDefaults(),
             ServiceAccounts(rng),
             DisconnectPolicy(),
             NodeIdentity(),
@@ -69,6 +72,8 @@ def admission_chain(
             NodePorts(rng),
             ProtectedNamespaces(),
             *held,
+            LimitBounds(),
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),
+            ResourceQuotas(),
         )
     )

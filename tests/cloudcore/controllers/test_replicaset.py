@@ -175,3 +175,11 @@ async def test_a_full_queue_slows_creation_down_and_loses_nothing(monkeypatch: p
         assert "conditions" not in body["status"]
         events = await made.client.list("events", "default")
         assert {event["reason"] for event in events} == {"FailedCreate", "SuccessfulCreate"}
+
+
+def test_the_first_failure_stands_until_there_is_none() -> None:
+    body = replicaset(2)
+    first = status(body, [], ("FailedCreate", 'pods "web-a" is forbidden'), NOW)
+    again = status({**body, "status": first}, [], ("FailedCreate", 'pods "web-b" is forbidden'), NOW + 5)
+    assert again == first
+    assert "conditions" not in status({**body, "status": again}, [], None, NOW + 9)

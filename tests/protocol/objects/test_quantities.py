@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from protocol.objects.quantities import base_units, milli, parse_quantity, whole
+from protocol.objects.quantities import base_units, milli, parse_quantity, whole, written
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,21 @@ def test_small_amounts_round_up_as_kubernetes_rounds() -> None:
 def test_an_amount_counts_as_no_more_than_64_bits_hold(text: str) -> None:
     assert milli(text) == whole(text) == 2**63 - 1
     assert milli(f"-{text}") == 1 - 2**63
+
+
+@pytest.mark.parametrize(
+    ("amount", "binary", "expected"),
+    [
+        ("0", False, "0"),
+        ("1500m", False, "1500m"),
+        ("2", False, "2"),
+        ("2000", False, "2k"),
+        ("1e9", False, "1G"),
+        ("1536Mi", True, "1536Mi"),
+        ("2048Mi", True, "2Gi"),
+        ("1000", True, "1000"),
+        ("1u", False, "1m"),
+    ],
+)
+def test_an_amount_is_written_in_its_canonical_form(amount: str, binary: bool, expected: str) -> None:
+    assert written(parse_quantity(amount), binary=binary) == expected
