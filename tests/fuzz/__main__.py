@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from random import SystemRandom
 from time import monotonic
 
 from tests.fuzz import registry
+from tests.fuzz.bounds import Measuring
 
 SHOWN_BYTES = 512
 START_S = 120
@@ -59,7 +59,7 @@ def fuzz(target: str, seconds: int, seed: int, findings: Path) -> Outcome:
             output, failed = (ended.stdout + ended.stderr).decode(errors="replace"), ended.returncode != 0
         except subprocess.TimeoutExpired as exc:
             output, failed = f"it did not end\n{exc.stderr!r}", True
-    found = [path for path in own.iterdir() if path.stat().st_mtime]
+    found = sorted(own.iterdir())
     ran = _RUNS.search(output)
     return Outcome(target, int(ran[1]) if ran else 0, monotonic() - began, found, output, failed)
 
@@ -96,7 +96,7 @@ def main() -> int:
     if unknown or (given.replay is not None and len(given.targets) != 1):
         parser.error(f"no such target: {', '.join(sorted(unknown))}" if unknown else "--replay needs one TARGET")
     if given.replay is not None:
-        tracemalloc.start()
+        Measuring.every = 1
         registry.load(targets[0]).one_input(given.replay.read_bytes())
         say("nothing was found")
         return 0

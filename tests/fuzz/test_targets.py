@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz import registry
+from tests.fuzz.bounds import Measuring, at_most
 
 NAMES = registry.names()
 
@@ -54,3 +55,11 @@ def damaged(data: bytes, rng: Random) -> Iterator[bytes]:
 @given(data=st.binary(max_size=256))
 def test_any_bytes_are_read(name: str, data: bytes) -> None:
     registry.load(name).one_input(data)
+
+
+def test_who_allocates_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Measuring, "every", 1)
+    with at_most(1 << 20, 2, floor_bytes=1 << 20):
+        bytes(2 << 20)
+    with pytest.raises(AssertionError, match="are allowed"), at_most(1 << 20, 2, floor_bytes=0):
+        bytes(4 << 20)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import sys
-import tracemalloc
 from pathlib import Path
 
 import atheris
 import structlog
 
 from tests.fuzz import registry
+from tests.fuzz.bounds import Measuring
 
 LONGEST_INPUT_BYTES = 64 * 1024
 INPUT_S = 10
 """An input that takes longer is a finding."""
 RESIDENT_MIB = 1024
 """So is one that makes the process larger than this."""
+
+MEASURE_EVERY = 17
+"""Of how many readings the memory of one is measured."""
 
 
 def main() -> None:
@@ -42,7 +45,7 @@ def main() -> None:
         "-verbosity=0",
         "-close_fd_mask=0",
     ]
-    tracemalloc.start()
+    Measuring.every = MEASURE_EVERY
     atheris.Setup([sys.argv[0], corpus, *options], target.one_input)
     atheris.Fuzz()
 
