@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.apiservers import RunningServer, serving
 from tests.support.kubernetesstores import AT_ONCE, FixedAccess
 
 
-def document(user: dict[str, object], *contexts: str) -> dict[str, object]:
+def document(user: Mapping[str, object], *contexts: str) -> dict[str, object]:
     names = contexts or ("only",)
     return {
         "apiVersion": "v1",
