@@ -82,14 +82,16 @@ class Grant:
 class Grants:
     """All that one user has: everywhere, and by namespace. Remembers what was decided."""
 
-    __slots__ = ("_decisions", "_everywhere", "_within")
+    __slots__ = ("_decisions", "_everywhere", "_named", "_within")
 
     def __init__(self, grants: Iterable[Grant]) -> None:
+        self._named = False
         self._everywhere: list[Grant] = []
         self._within: dict[str, list[Grant]] = {}
         self._decisions: dict[tuple[str, ...], Decision] = {}
         for grant in grants:
             namespace = grant.binding.key.namespace
+            self._named = self._named or (grant.rules is not None and grant.rules.named)
             (self._within.setdefault(namespace, []) if namespace else self._everywhere).append(grant)
 
     def of(self, namespace: str) -> Iterator[Grant]:
@@ -100,7 +102,9 @@ class Grants:
 
     def decide(self, asked: Attributes) -> Decision:
         """Decide on a request."""
-        key = (asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, asked.name, asked.path)
+        # Few users have rules for certain names; for all others one decision does for every name.
+        name = asked.name if self._named else ""
+        key = (asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, name, asked.path)
         decision = self._decisions.get(key)
         if decision is None:
             if len(self._decisions) >= _MAX_DECISIONS:

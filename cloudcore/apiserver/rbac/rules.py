@@ -69,12 +69,17 @@ class RuleSet:
 
     Args:
         rules: The rules.
+
+    Attributes:
+        rules: The rules.
+        named: Whether any of them is for certain names only.
     """
 
-    __slots__ = ("_paths", "_resources", "rules")
+    __slots__ = ("_paths", "_resources", "named", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
+        self.named = any(rule.names for rule in self.rules)
         # By verb, group and resource: the names that are allowed; None stands for all of them.
         self._resources: dict[tuple[str, str, str], frozenset[str] | None] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
