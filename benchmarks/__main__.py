@@ -19,6 +19,7 @@ BENCHMARKS = {
     "encoding": ["--samples", "10"],
     "store": ["--seconds", "0.3"],
     "apiserver": ["--seconds", "0.5"],
+    "apipeer": ["--quick"],
     "scheduler": ["--pods", "2000"],
     "api_to_edge": ["--quick"],
     "connect_storm": ["--quick"],

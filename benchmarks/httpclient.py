@@ -36,9 +36,33 @@ class Client:
         self._writer.write(head.encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         lowered = answer.lower()
-        start = lowered.index(b"content-length: ") + 16
-        await self._reader.readexactly(int(lowered[start : lowered.index(b"\r\n", start)]))
+        start = lowered.find(b"content-length: ") + 16
+        if start > 15:  # found
+            await self._reader.readexactly(int(lowered[start : lowered.index(b"\r\n", start)]))
+        else:
+            await self._read_chunks()
         return int(answer[9:12])
+
+    async def _read_chunks(self) -> None:
+        while True:
+            size = int(await self._reader.readline(), 16)
+            await self._reader.readexactly(size + 2)
+            if not size:
+                return
+
+    async def watch(self, path: str) -> int:
+        """Begin a watch; the connection is good for nothing else afterwards. Return the answer's status."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".encode())
+        return int((await self._reader.readuntil(b"\r\n\r\n"))[9:12])
+
+    async def events(self, count: int) -> None:
+        """Wait until ``count`` more changes have come on a watch."""
+        seen = 0
+        while seen < count:
+            line = await self._reader.readline()
+            if not line:
+                raise SystemExit("the watch ended")
+            seen += line.count(b'{"type":"MODIFIED"')
 
     async def send(self, method: str, path: str, body: Body) -> None:
         """Send a write that must succeed."""

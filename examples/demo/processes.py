@@ -167,6 +167,10 @@ class Cloud:
     async def start(self, *, within_s: float = 60.0) -> None:
         """Start the daemon and wait until it is ready."""
         await self.launch()
+        await self.wait_ready(within_s=within_s)
+
+    async def wait_ready(self, *, within_s: float = 60.0) -> None:
+        """Wait until the daemon that was launched is ready."""
         self._ports = await until("cloudcore is ready", self._ready, within_s=within_s)
 
     async def launch(self) -> None:
