@@ -84,7 +84,7 @@ def read_run_file(data_dir: Path) -> dict[str, object]:
     """Return what the last run recorded in ``data_dir``; empty where nothing readable is there."""
     try:
         content = json.loads((data_dir / RUN_FILE).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -63,7 +63,7 @@ def read(data_dir: Path) -> LocalState:
 def _link(folder: DataFolder) -> dict[str, Any]:
     try:
         recorded = json.loads(folder.link.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return recorded if isinstance(recorded, dict) else {}
 

@@ -73,7 +73,7 @@ def receive(environment: Mapping[str, str]) -> Handover:
     try:
         handed = json.loads(environment[RESOLVED])
         return Handover(settings_from(handed["settings"]), handed["flags"], handed["file"])
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise UsageError("start the agent with `edgecore run`") from error
 
 

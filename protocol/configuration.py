@@ -88,7 +88,7 @@ def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
         return with_file(**flags)
     except ValidationError as exc:
         raise UsageError(_one_line(exc, program)) from exc
-    except (YAMLError, OSError, ValueError, TypeError) as exc:
+    except (YAMLError, OSError, ValueError, TypeError, RecursionError) as exc:
         raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
 
 

@@ -81,7 +81,7 @@ def identity_of(certificate_der: bytes) -> Identity:
     """
     try:
         subject = x509.load_der_x509_certificate(certificate_der).subject
-    except ValueError as exc:
+    except (ValueError, x509.InvalidVersion) as exc:
         raise IdentityError("the peer's certificate cannot be read") from exc
     return Identity(node_of_subject(subject), fingerprint(certificate_der))
 

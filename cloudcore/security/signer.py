@@ -30,7 +30,7 @@ def load_csr(csr_pem: bytes, node: NodeName) -> x509.CertificateSigningRequest:
         csr = x509.load_pem_x509_csr(csr_pem)
         key = csr.public_key()
         valid = csr.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as exc:
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as exc:
         raise CsrRefused("the certificate request cannot be read") from exc
     if not valid:
         raise CsrRefused("the certificate request is not signed with its own key")

@@ -149,7 +149,7 @@ def load_identity(folder: DataFolder) -> Identity:
         )
     except FileNotFoundError:
         raise UsageError(f"{folder.root} has not joined a cloud yet: run `edgecore join` first") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"cannot read {folder.identity}: {error!r}; join again to make it anew") from error
 
 

@@ -148,3 +148,8 @@ def seeds() -> Iterable[bytes]:
     yield b"\x06" + records.encode([("pid", "7"), ("start", os.fsdecode(b"\xff"))])
     yield b"\x07\x00\x00\x10" + b"\xff" * 64
     yield b"\x07\x00\x10\x00" + b"\x0d\x00\x00\x00\x01"
+    for reader in (0, 3, 4, 5):
+        yield bytes([reader]) + b"[" * 2_000
+        yield bytes([reader]) + b'{"a":' * 2_000
+    yield b"\x01" + b"[" * 400
+    yield b"\x02" + b"{a: " * 400
