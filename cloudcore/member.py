@@ -17,6 +17,7 @@ import socket
 import ssl
 import uuid
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
@@ -61,6 +62,10 @@ log = structlog.get_logger(__name__)
 
 SCHEDULER: Final = "aiokubeedge-scheduler"
 """``spec.schedulerName`` of the pods that are placed here and not by the cluster's scheduler."""
+
+
+RESIGN_S: Final = 2.0
+"""How long giving the leadership back may take: a cluster that is away finds out by itself."""
 
 
 class Member:
@@ -128,8 +133,9 @@ class Member:
             await edges.stop()
             for task in tasks:
                 task.cancel()
-        if self.election.leads:
-            await self.election.resign()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESIGN_S):
+                await self.election.resign()
         log.info("stopped")
 
     def reload(self, settings: Settings) -> None:
@@ -226,7 +232,7 @@ async def _run_on(
     client = RestClient(store.session, discovery=store.discovery)
     await share_authority(client, NAMESPACE, settings.data_dir / "pki", now)
     for resource in sorted(SLICE_RESOURCES):  # what is missing is to be told now, and by one line
-        await store.list(resource)
+        await _listed(store, resource, stop)
     cluster = Cluster(store.session.server, settings.kubeconfig, settings.context)
     place = Place.open(settings, now=now, cluster=cluster)
     try:
@@ -259,6 +265,15 @@ async def _opened(session: ApiSession, stop: asyncio.Event) -> KubernetesStore |
             except TimeoutError:
                 continue
     return None
+
+
+async def _listed(store: KubernetesStore, resource: str, stop: asyncio.Event) -> None:
+    """Wait for the first list of a resource, or for ``stop``."""
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await store.list(resource)
+                return
 
 
 def _no_rights(error: ApiError) -> str:

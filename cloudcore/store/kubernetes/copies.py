@@ -71,9 +71,13 @@ class Copies(History):
             key = key_of(resource, body)
             content = content_of(body, contents.get(key))
             record = record_of(key, body, content.revision)
-            if record.revision <= self._reached.get(resource, Revision(0)):
-                continue  # a repeat
             before = present[key] if key in present else shelf.records.get(key)
+            reached = self._reached.get(resource, Revision(0))
+            if record.revision <= reached:
+                if kind is not ChangeType.DELETED or before is None or before.uid != record.uid:
+                    continue  # a repeat
+                # Not every server gives a deletion a version of its own.
+                record = Record(key, record.uid, reached, record.content_revision, record.tail)
             changes += _changes(kind, record, before)
             if kind is ChangeType.DELETED:
                 contents.pop(key, None)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from cloudcore.errors import ApiError, Forbidden, Gone, MethodNotAllowed, NotFound, Unauthorized
+from cloudcore.errors import ApiError, Forbidden, Gone, MethodNotAllowed, NotFound, StorageUnavailable, Unauthorized
 from cloudcore.store.base import ChangeType, Record
 from cloudcore.store.kubernetes.copies import Copies
 from cloudcore.store.kubernetes.discovery import Discovery
@@ -259,11 +259,11 @@ class Follower:
 
     def _give_up(self) -> None:
         """Nobody will learn anything from here any more."""
-        self._listed.cancel()
-        for waiter in self._waiters:
-            waiter.cancel()
-        for deletion in self._deletions.values():
-            deletion.cancel()
+        over: list[asyncio.Future[Any]] = [self._listed, *self._waiters, *self._deletions.values()]
+        for future in over:
+            if not future.done():
+                future.set_exception(StorageUnavailable(f"{self.resource} is no longer followed"))
+                future.exception()  # taken note of: nobody may be waiting
 
 
 _CHANGES: Final = frozenset(kind.value for kind in ChangeType)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Final
 
@@ -46,6 +46,8 @@ NAMESPACE: Final = "aiokubeedge-system"
 _IDENTITY: Final = ObjectKey(CONFIG_MAPS, NAMESPACE, "cloudcore-store")
 _COUNTER: Final = ObjectKey(LEASES, NAMESPACE, "cloudcore-epochs")
 _COUNTED: Final = "edge.aiokubeedge.io/reserved"
+_PATIENCE_S: Final = 5.0
+"""How long closing waits for the writes that are under way, seconds: the server may be away."""
 _ATTEMPTS: Final = 8
 """Writers that race for one object make each other read again so often."""
 
@@ -247,9 +249,11 @@ class KubernetesStore:
         return revision_of(answer["metadata"])
 
     async def close(self) -> None:
-        """End every watch and every task, and close the session. Idempotent."""
+        """Wait for the writes under way, end every watch and every task, and close the session. Idempotent."""
         self._closed = True
-        await self._idle.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._idle.wait()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

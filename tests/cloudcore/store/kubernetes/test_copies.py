@@ -84,3 +84,9 @@ def test_each_resource_is_as_far_as_it_was_followed(copies: Copies) -> None:
 def test_versions_that_cannot_be_ordered_are_refused(version: str | None) -> None:
     with pytest.raises(InternalError, match="no number"):
         revision_of({"resourceVersion": version})
+
+
+def test_a_deletion_without_a_version_of_its_own_is_one_all_the_same(copies: Copies) -> None:
+    (change,) = copies.take("pods", [(ChangeType.DELETED, pod(5, spec={"a": 1}))], 0.0)
+    assert (change.type, change.revision, copies.get(WEB)) == (ChangeType.DELETED, 10, None)
+    assert copies.take("pods", [(ChangeType.DELETED, pod(5, spec={"a": 1}))], 0.0) == []

@@ -251,3 +251,18 @@ async def test_versions_that_go_back_end_the_store_and_its_incarnation(lab: Lab)
         await lab.store.get(created.key)
     lab.relay.answer = None
     assert (await lab.server.store()).incarnation != incarnation
+
+
+async def test_closing_ends_who_waits_for_a_server_that_is_away(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloudcore.store.kubernetes.store._PATIENCE_S", 0.05)
+    created = await lab.create("a")
+    lab.relay.answer = lambda request: status(503, "") if "watch" in request.query else None
+    lab.relay.reset_all()
+    await aeventually(lambda: bool(lab.store.trouble), what="the watch has broken")
+    deleting = asyncio.ensure_future(lab.store.delete(created.key))
+    await aeventually(lambda: lab.relay.count("DELETE", "/a") == 1, what="the request was sent")
+    await lab.store.close()
+    with pytest.raises(StorageUnavailable, match="no longer followed"):
+        await deleting
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await lab.store.get(created.key)
