@@ -39,6 +39,8 @@ def _more() -> dict[str, Body]:
         "namespaces": a_namespace(),
         "secrets": {"metadata": {"name": "secret", "namespace": "default"}, "data": {"a": "YQ=="}},
         "serviceaccounts": {"metadata": {"name": "builder", "namespace": "default"}},
+        # Wide enough to keep none of the others out.
+        "resourcequotas": {"metadata": {"name": "share"}, "spec": {"hard": {"pods": "1000", "count/secrets": "1000"}}},
         "nodes": {"metadata": {"name": "edge-1"}, "spec": {}},
     }
     return bodies
