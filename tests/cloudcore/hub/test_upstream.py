@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from cloudcore.errors import AlreadyExists, Conflict, NotFound, StorageUnavailable
+from cloudcore.errors import AlreadyExists, Conflict, GatewayTimeout, NotFound, StorageUnavailable, Unauthorized
 from cloudcore.hub import upstream
 from cloudcore.security.ratelimit import RateLimit
 from protocol.messages import Item, Op, Verdict
@@ -279,6 +279,8 @@ class Failing:
         (Conflict("overtaken"), 3, "APPLIED"),
         (Conflict("overtaken"), 100, "LATER"),
         (StorageUnavailable("disk full"), 1, "LATER"),
+        (GatewayTimeout("etcd is slow"), 1, "LATER"),
+        (Unauthorized("the token has run out"), 1, "LATER"),
         (AlreadyExists("odd"), 1, "REJECTED"),
     ],
 )
