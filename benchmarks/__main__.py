@@ -22,6 +22,7 @@ BENCHMARKS = {
     "apipeer": ["--quick"],
     "scheduler": ["--pods", "2000"],
     "api_to_edge": ["--quick"],
+    "broadcast": ["--quick"],
     "connect_storm": ["--quick"],
     "memory": ["--quick"],
     "footprint": ["--quick"],

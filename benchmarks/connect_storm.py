@@ -23,17 +23,25 @@ from benchmarks.stage import Stage, stage
 
 LANES = 256
 BACKLOG = 4096
+DEAD_EVERY = 100
+"""One link in so many dies while the others resume."""
+
+
+def raw_server_tls(folder: Path) -> ssl.SSLContext:
+    """Return a context like the hub's, with its certificate."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(folder / "pki" / "server.crt", folder / "pki" / "server.key")
+    tls.load_verify_locations(folder / "pki" / "ca.crt")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.num_tickets = 0
+    return tls
 
 
 class RawServer:
     """Takes TLS handshakes and sends one byte, so that a client knows that its certificate was good."""
 
     def __init__(self, folder: Path) -> None:
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.load_cert_chain(folder / "pki" / "server.crt", folder / "pki" / "server.key")
-        self._tls.load_verify_locations(folder / "pki" / "ca.crt")
-        self._tls.verify_mode = ssl.CERT_REQUIRED
-        self._tls.num_tickets = 0
+        self._tls = raw_server_tls(folder)
 
     async def serve(self) -> None:
         """Listen, print the port, and serve until killed."""
@@ -76,22 +84,33 @@ async def resumes(folder: Path, nodes: int, rounds: int) -> list[Row]:
     async with stage(folder, nodes, plain=True) as here:
         await here.fleet.ask("make", first=0, count=nodes)
         await here.fleet.ask("connect", lanes=LANES, heartbeat_s=0)
-        took, spent = [], []
+        took, spent, p99, p99_among_dead = [], [], [], []
         for _ in range(rounds):
-            await here.cloud.ask("drained")
-            await here.fleet.ask("disconnect")
-            await here.cloud.ask("emptied")
+            await _part(here)
             used = cpu_s(here.cloud.pid)
-            began = await here.fleet.ask("connect", lanes=LANES, heartbeat_s=0, statuses=False)
+            began = await here.fleet.ask("resume", lanes=LANES)
             took.append(began["ended"] - began["started"])
+            p99.append(began["p99_ms"])
             spent.append((cpu_s(here.cloud.pid) - used) / nodes * 1e6)
+            await _part(here)
+            p99_among_dead.append((await here.fleet.ask("resume", lanes=LANES, dead_every=DEAD_EVERY))["p99_ms"])
         await here.fleet.ask("disconnect")
         raw = await raw_accepts(here, rounds)
-    took_s = median(took)
+    took_s, usual, among_dead = median(took), median(p99) / 1e3, median(p99_among_dead) / 1e3
+    healthy = nodes - nodes // DEAD_EVERY
     return [
         row(f"{nodes:,} raw TLS handshakes, client certificates", raw, nodes, "-", "-", ratio=1.0),
         row(f"{nodes:,} nodes resume in step", took_s, nodes, "-", "2 x raw", median(spent), took_s / raw),
+        row("  one of them, p99", usual, 1, "-", "-"),
+        row(f"  one of {healthy:,}, p99, 1 % dead", among_dead, 1, "-", "1.5 x that", ratio=among_dead / usual),
     ]
+
+
+async def _part(here: Stage) -> None:
+    """Have everybody hang up, and wait until the cloud has noticed."""
+    await here.cloud.ask("drained")
+    await here.fleet.ask("disconnect")
+    await here.cloud.ask("emptied")
 
 
 def row(

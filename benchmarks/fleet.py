@@ -9,16 +9,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
 import msgpack
 import uvloop
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as library_connect
+from websockets.exceptions import ConnectionClosed as LibraryClosed
 
 from benchmarks.children import answer, raise_file_limit
+from benchmarks.harness import percentile
 from benchmarks.world import client_tls, node_name
 from edgecore.hub.session import Introduction, Session
 from edgecore.meta.base import Applied
@@ -37,6 +43,7 @@ from protocol.transports.websocket import WebSocketConnection, connect
 
 COUNTED = frozenset({"configmaps", "services"})
 NODE_STATUS = "nodes/status"
+RAW_ACK = bytes(10)
 
 
 class Tally:
@@ -102,6 +109,7 @@ class LightEdge:
         self.name = node_name(number)
         self.task: asyncio.Task[None] | None = None
         self.tls = client_tls(folder, number)
+        self.opened_in_s = 0.0
         self._url = url
         self._tally = tally
         self._held: dict[ObjectKey, tuple[Uid, Revision]] = {}
@@ -115,6 +123,7 @@ class LightEdge:
 
     async def open(self) -> None:
         now = asyncio.get_running_loop().time
+        began = now()
         self._connection = await connect(self._url, tls=self.tls, timeout_s=60)
         link = self._link = Link(Side.EDGE, LinkSettings(handshake_s=60), Random(1), now=now())
         entries = (InventoryEntry(key, *held) for key, held in self._held.items())
@@ -127,6 +136,15 @@ class LightEdge:
         await self._flush()
         self.task = asyncio.create_task(self._read(link, self._connection), name=self.name)
         await self._opened
+        self.opened_in_s = now() - began
+
+    async def open_dead(self) -> None:
+        """Say hello over a link that dies on the way: nothing that the cloud sends is ever read, nor answered."""
+        now = asyncio.get_running_loop().time
+        self._connection = await connect(self._url, tls=self.tls, timeout_s=60)
+        link = self._link = Link(Side.EDGE, LinkSettings(handshake_s=60), Random(1), now=now())
+        link.start(Hello(NodeName(self.name), self.name, self._incarnation, self._epoch, bytes(16), 1), now())
+        await self._flush()
 
     async def _read(self, link: Link, connection: WebSocketConnection) -> None:
         now = asyncio.get_running_loop().time
@@ -269,6 +287,8 @@ class Fleet:
         self._url = f"wss://127.0.0.1:{port}/v1/link"
         self._tally = Tally()
         self._edges: list[Edge] = []
+        self._raw: list[tuple[ClientConnection, asyncio.Task[None]]] = []
+        self._silent: list[socket.socket] = []
         self._beating: asyncio.Task[None] | None = None
         self._generation = 0
 
@@ -299,9 +319,44 @@ class Fleet:
             self._beating = asyncio.create_task(self._beat(heartbeat_s), name="heartbeats")
         return {"started": started, "ended": ended}
 
+    async def resume(self, lanes: int, dead_every: int = 0) -> dict[str, float]:
+        """Connect all (light) edges again; return when it began and ended, and how long the healthy ones took.
+
+        Args:
+            lanes: Handshakes at a time.
+            dead_every: Each so many-th edge dies: one half of them after TCP, before a word of TLS, the other
+                half after its hello.
+        """
+        rest = iter(enumerate([edge for edge in self._edges if isinstance(edge, LightEdge)]))
+        healthy: list[LightEdge] = []
+
+        async def lane() -> None:
+            for number, edge in rest:
+                if not dead_every or number % dead_every:
+                    await edge.open()
+                    healthy.append(edge)
+                elif number // dead_every % 2:
+                    await edge.open_dead()
+                else:
+                    self._silent.append(await self._connect_silently())
+
+        started = time.monotonic()
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+        ended = time.monotonic()
+        return {"started": started, "ended": ended, "p99_ms": percentile([e.opened_in_s * 1e3 for e in healthy], 99)}
+
+    async def _connect_silently(self) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        host, _, port = self._url.removeprefix("wss://").partition("/")[0].partition(":")
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        return sock
+
     async def disconnect(self) -> None:
         """Close every connection."""
         await asyncio.gather(*(edge.close() for edge in self._edges))
+        while self._silent:
+            self._silent.pop().close()
 
     async def raw_connect(self, port: int, lanes: int) -> float:
         """Take a TLS handshake for each light edge with a server that does nothing else; return the seconds."""
@@ -321,6 +376,36 @@ class Fleet:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
         return took_s
+
+    async def raw_echo(self, port: int, lanes: int) -> None:
+        """Connect each light edge, by the library alone, to a server whose messages are answered by a few bytes."""
+        rest = iter([edge.tls for edge in self._edges if isinstance(edge, LightEdge)])
+
+        async def echo(connection: ClientConnection) -> None:
+            with suppress(LibraryClosed):
+                while True:
+                    await connection.recv()
+                    await connection.send(RAW_ACK)
+
+        async def lane() -> None:
+            for tls in rest:
+                connection = await library_connect(
+                    f"wss://127.0.0.1:{port}/", ssl=tls, compression=None, ping_interval=None, open_timeout=60
+                )
+                self._raw.append((connection, asyncio.create_task(echo(connection), name="raw")))
+
+        await asyncio.gather(*(lane() for _ in range(lanes)))
+
+    async def raw_hang_up(self) -> None:
+        """End what ``raw_echo`` has begun."""
+        for connection, task in self._raw:
+            connection.transport.abort()
+            await task
+        self._raw.clear()
+
+    async def unmake(self) -> None:
+        """Forget all edges."""
+        self._edges.clear()
 
     async def statuses(self) -> float:
         """Have every edge report a changed status; return how long it took until all were settled, seconds."""
@@ -386,8 +471,12 @@ async def main(folder: Path, port: int) -> None:
     commands = (
         fleet.make,
         fleet.connect,
+        fleet.resume,
         fleet.disconnect,
         fleet.raw_connect,
+        fleet.raw_echo,
+        fleet.raw_hang_up,
+        fleet.unmake,
         fleet.statuses,
         fleet.expect,
         fleet.arrived,

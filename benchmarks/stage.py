@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.children import Child
 from benchmarks.world import make_world
 
-START_WITHIN_S = 60.0
+START_WITHIN_S = 180.0
 
 
 @dataclass(slots=True)
