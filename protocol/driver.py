@@ -41,6 +41,7 @@ class LinkDriver:
         "_close_s",
         "_connection",
         "_deadline",
+        "_due",
         "_link",
         "_on_event",
         "_timer",
@@ -63,7 +64,8 @@ class LinkDriver:
         self._clock = clock
         self._close_s = close_s
         self._arrived = 0
-        self._wake = asyncio.Event()
+        self._due = False
+        self._wake: asyncio.Future[None] | None = None  # an Event would hold a deque for the one who waits
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._deadline: asyncio.Timeout | None = None
@@ -76,7 +78,9 @@ class LinkDriver:
         if link.closed is not None:
             self._limit_last_frame()
         if not link.quiet:
-            self._wake.set()
+            self._due = True
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
 
     async def run(self, tasks: asyncio.TaskGroup, name: str) -> Closed:
         """Drive until the link has ended and the connection is closed, and say how the link ended.
@@ -135,8 +139,17 @@ class LinkDriver:
                 return
             else:
                 self._arm()
-                await self._wake.wait()
-                self._wake.clear()
+                await self._until_due()
+
+    async def _until_due(self) -> None:
+        """Wait until :meth:`pump` has seen something to write."""
+        if not self._due:
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        self._due = False
 
     def _limit_last_frame(self) -> None:
         """Give the writer ``close_s`` from now on."""

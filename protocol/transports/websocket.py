@@ -7,7 +7,7 @@ protocol, the framing :mod:`protocol.transports.websocketframing`.
 
 Contract: the handler given to :func:`serve` runs in a task of its own per connection; the connection is closed
 when it returns. One task receives, one sends, any may close. What was received and not taken is bounded: over
-:data:`QUEUE_FRAMES` the transport stops reading, and so does one whose peer takes nothing while it wants answers.
+:data:`QUEUE_FRAMES` the transport stops reading. What a peer may make the protocol answer is bounded by the framing.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ QUEUE_FRAMES = 16
 """Received frames that may wait for the owner before the transport stops reading."""
 WRITE_BUFFER_BYTES = 32 * 1024
 """What may wait to be written before :meth:`WebSocketConnection.send` waits."""
+RECORD_BYTES = 8 * 1024
+"""Written at a time, and so a TLS record: OpenSSL keeps for good a buffer as large as the largest write was."""
 MAX_HEAD_BYTES = 16 * 1024
 """A handshake's HTTP head is no longer."""
 _END_OF_HEAD = b"\r\n\r\n"
@@ -119,7 +121,13 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     async def send(self, frames: Sequence[bytes]) -> None:
         """Write ``frames``, each as one binary message, all in one piece: one TLS record where they fit."""
         await self._until_writable()
-        self._connected().write(self._framing.encode(frames))
+        transport, data = self._connected(), self._framing.encode(frames)
+        if len(data) <= RECORD_BYTES:
+            transport.write(data)
+        else:
+            rest = memoryview(data)
+            for at in range(0, len(rest), RECORD_BYTES):
+                transport.write(rest[at : at + RECORD_BYTES])
         if not self._writable:
             await self._until_writable()
 
@@ -196,11 +204,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Let the sender go on, and go on reading."""
+        """Let the sender go on."""
         self._writable = True
         _wake(self._room)
-        if len(self._frames) < QUEUE_FRAMES:
-            self._resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits: it is over."""
@@ -268,8 +274,6 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         data, ends = self._framing.data_to_send()
         if data:
             transport.write(data)
-            if not self._writable and not self._framing.closing:
-                self._pause()  # it asks for answers and takes none
         if self._framing.closing:
             self._close_soon(ends)
 
