@@ -23,6 +23,7 @@ from cloudcore.errors import (
     AlreadyExists,
     ApiError,
     Conflict,
+    Forbidden,
     GatewayTimeout,
     InternalError,
     NotFound,
@@ -151,7 +152,15 @@ class Upstream:
                 await self._client.update(key.resource, _status_write(body, status), subresource="status")
             except (Conflict, NotFound):
                 continue  # it changed, or went, since it was read: look again
+            except Forbidden as exc:
+                return self._lacks_right(key, exc)
             return APPLIED
+        return LATER
+
+    @staticmethod
+    def _lacks_right(key: ObjectKey, error: Forbidden) -> Verdict:
+        """Put off what a cluster does not let this cloud write: that is mended there, and no fault of the node's."""
+        log.warning("the cloud lacks a right", object=str(key), cause=error.message)
         return LATER
 
     async def _remove_pod(self, node: NodeName, item: Item) -> Verdict:
@@ -163,6 +172,8 @@ class Upstream:
             await self._client.delete(PODS, item.key.namespace, item.key.name, uid=item.uid, grace_s=0)
         except (NotFound, Conflict):
             pass  # gone, or another pod of that name by now: this one is no more
+        except Forbidden as exc:
+            return self._lacks_right(item.key, exc)
         return APPLIED
 
     async def _newest(self, node: NodeName, key: ObjectKey, item: Item) -> Record | None:

@@ -37,6 +37,8 @@ def test_names_are_never_empty() -> None:
     ("flags", "message"),
     [
         ({}, "--data-dir is needed"),
+        ({"data_dir": ".", "kubeconfig": "x"}, "kubeconfig goes with store kubernetes"),
+        ({"data_dir": ".", "store": "etcd"}, "setting store: .*'sqlite' or 'kubernetes'"),
         ({"data_dir": ".", "api_port": 70000}, "setting api_port: .*less than or equal to 65535"),
         ({"data_dir": ".", "listen": "everywhere"}, "setting listen: .*IP address"),
         ({"data_dir": ".", "node_grace_s": 15}, r"node_grace_s \(15\) must be at least twice heartbeat_s \(10\)"),

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from cloudcore import place
 from cloudcore.config import Settings
-from cloudcore.place import Place
+from cloudcore.place import Cluster, Place
 from cloudcore.sockets import read_run_file
 from protocol.errors import UsageError
 
@@ -52,3 +52,19 @@ def test_a_disk_that_fills_up_while_it_starts_does_not_keep_it_from_serving(
         assert read_run_file(tmp_path)["ready"] is False
     finally:
         here.close()
+
+
+def test_beside_a_cluster_there_is_neither_a_port_nor_an_administrator_of_an_own_api(tmp_path: Path) -> None:
+    cluster = Cluster("https://10.0.0.1:443", tmp_path / "config", "far")
+    opened = Place.open(on_free_ports(tmp_path), now=1_790_000_000.0, cluster=cluster)
+    opened.announce(ready=True)
+    recorded = read_run_file(tmp_path)
+    opened.close()
+    assert set(opened.sockets) == {"ws_port", "enrol_port", "metrics_port"}
+    assert not (tmp_path / "admin.kubeconfig").exists()
+    assert [recorded[name] for name in ("store", "api", "kubeconfig", "context")] == [
+        "kubernetes",
+        "https://10.0.0.1:443",
+        str(tmp_path / "config"),
+        "far",
+    ]

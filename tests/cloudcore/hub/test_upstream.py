@@ -7,7 +7,15 @@ from typing import Any
 import msgpack
 import pytest
 
-from cloudcore.errors import AlreadyExists, Conflict, GatewayTimeout, NotFound, StorageUnavailable, Unauthorized
+from cloudcore.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    GatewayTimeout,
+    NotFound,
+    StorageUnavailable,
+    Unauthorized,
+)
 from cloudcore.hub import upstream
 from cloudcore.security.ratelimit import RateLimit
 from protocol.messages import Item, Op, Verdict
@@ -281,6 +289,7 @@ class Failing:
         (StorageUnavailable("disk full"), 1, "LATER"),
         (GatewayTimeout("etcd is slow"), 1, "LATER"),
         (Unauthorized("the token has run out"), 1, "LATER"),
+        (Forbidden("a role was taken away"), 1, "LATER"),
         (AlreadyExists("odd"), 1, "REJECTED"),
     ],
 )
