@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -12,7 +15,7 @@ from aiohttp import StreamReader, web
 from cloudcore.apiserver.http.negotiation import JSON, PROTOBUF, YAML, body_type
 from cloudcore.apiserver.http.protobuf import decode_protobuf
 from cloudcore.apiserver.http.yamlbody import load as load_yaml
-from cloudcore.errors import BadRequest, RequestEntityTooLarge
+from cloudcore.errors import BadRequest, Cause, RequestEntityTooLarge
 from protocol.objects.keys import Body
 
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
@@ -25,15 +28,16 @@ _YAML_THREAD: Final = ThreadPoolExecutor(1, "yaml")
 """Reading YAML is slow. One thread takes the documents in turn, so that many cost the loop no more than one does."""
 
 
-async def read_object(request: web.BaseRequest, *, optional: bool = False) -> Body:
+async def read_object(request: web.BaseRequest, *, optional: bool = False, strict: bool = False) -> Body:
     """Read a request's body, which must be an object, decoded by its ``Content-Type``.
 
     Args:
         request: The request.
         optional: An empty body is an empty object.
+        strict: Refuse a JSON body that names a field twice; else the last counts.
 
     Raises:
-        BadRequest: It is not well-formed, or no object.
+        BadRequest: It is not well-formed, no object, or names a field twice where that is not to be.
         RequestEntityTooLarge: It is over :data:`MAX_BODY_BYTES`.
         UnsupportedMediaType: Its type is not known.
     """
@@ -42,8 +46,55 @@ async def read_object(request: web.BaseRequest, *, optional: bool = False) -> Bo
         return {}
     content_type = request.headers.get("Content-Type", "")
     if body_type(content_type) != YAML:
-        return decode_object(data, content_type)
+        body = decode_object(data, content_type)
+        if strict and body_type(content_type) == JSON:
+            refuse_duplicates(data)
+        return body
     return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, content_type)
+
+
+class _Repeating(dict[str, Any]):
+    """An object of which the text names fields more than once."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def refuse_duplicates(data: bytes) -> None:
+    """Refuse a well-formed JSON document that names a field of an object twice.
+
+    Raises:
+        BadRequest: It does; the causes name the fields.
+    """
+    seen: list[_Repeating] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) == len(pairs):
+            return fields
+        repeating = _Repeating(fields)
+        times = Counter(name for name, _ in pairs)
+        repeating.repeated = tuple(name for name in fields if times[name] > 1)
+        seen.append(repeating)
+        return repeating
+
+    document = json.loads(data, object_pairs_hook=note)
+    if seen:
+        paths = list(_repeated(document, ""))
+        told = [f'duplicate field "{path}"' for path in paths]
+        causes = [Cause("FieldValueInvalid", text, path) for text, path in zip(told, paths, strict=True)]
+        raise BadRequest(f"strict decoding error: {', '.join(told)}", causes=causes)
+
+
+def _repeated(node: Any, path: str) -> Iterator[str]:
+    """Yield the paths of the fields that are named more than once."""
+    if isinstance(node, _Repeating):
+        yield from (f"{path}{name}" for name in node.repeated)
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _repeated(value, f"{path}{name}.")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _repeated(value, f"{path.removesuffix('.')}[{index}].")
 
 
 async def read_configuration(request: web.BaseRequest) -> Body:

@@ -35,9 +35,13 @@ def _written(call: Call, record: Record, status: int = 200) -> web.Response:
     return respond(call.request, body, call.representation, status=status, warnings=call.context.warnings)
 
 
+def _is_strict(call: Call) -> bool:
+    return call.context.field_validation == "Strict"
+
+
 async def handle_create(call: Call) -> web.StreamResponse:
     """Create an object."""
-    body = await read_object(call.request)
+    body = await read_object(call.request, strict=_is_strict(call))
     record = await create(call.registry, call.target, body, call.context)
     _warn_of_inert(call)
     return _written(call, record, 201)
@@ -45,7 +49,7 @@ async def handle_create(call: Call) -> web.StreamResponse:
 
 async def handle_update(call: Call) -> web.StreamResponse:
     """Replace an object or a subresource of it."""
-    body = await read_object(call.request)
+    body = await read_object(call.request, strict=_is_strict(call))
     return _written(call, await update(call.registry, call.target, body, call.context))
 
 

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 from typing import cast
 
+import aiohttp
 import pytest
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcore.apiserver.http import bodies
-from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml
+from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml, refuse_duplicates
 from cloudcore.errors import BadRequest, RequestEntityTooLarge
 
 
@@ -121,3 +122,25 @@ async def test_a_body_is_measured_as_it_is_decompressed(ended: bool) -> None:
     request = SimpleNamespace(content_length=10, content=content)
     with pytest.raises(RequestEntityTooLarge):
         await bodies.read_body(cast(web.BaseRequest, request))
+
+
+def test_fields_that_are_named_twice_are_found() -> None:
+    text = b'{"data":{"a":"1","a":"2","b":"3"},"spec":{"items":[{"x":1},{"x":1,"y":2,"x":3}]},"kind":"A","kind":"B"}'
+    with pytest.raises(BadRequest) as refused:
+        refuse_duplicates(text)
+    assert refused.value.message == (
+        'strict decoding error: duplicate field "kind", duplicate field "data.a", duplicate field "spec.items[1].x"'
+    )
+    refuse_duplicates(b'{"a":{"b":1},"b":{"b":2},"c":[{"b":1},{"b":2}]}')
+
+
+async def test_fields_that_are_named_twice_are_refused_where_that_is_asked_for(admin: aiohttp.ClientSession) -> None:
+    path, text = "/api/v1/namespaces/default/configmaps", b'{"metadata":{"name":"q"},"data":{"a":"1","a":"2"}}'
+    headers = {"Content-Type": "application/json"}
+    async with admin.post(f"{path}?fieldValidation=Strict", data=text, headers=headers) as response:
+        assert (response.status, (await response.json())["message"]) == (
+            400,
+            'strict decoding error: duplicate field "data.a"',
+        )
+    async with admin.post(path, data=text, headers=headers) as response:
+        assert (await response.json())["data"] == {"a": "2"}
