@@ -170,7 +170,7 @@ async def test_a_backup_of_the_live_database_restores(cloud: Cloud, tmp_path: Pa
     await cloud.start()
     async with cloud.client() as api:
         names = {body["metadata"]["name"] for body in await api.list("configmaps", "default")}
-    assert names == {"early"}
+    assert names == {"early", "kube-root-ca.crt"}
 
 
 async def test_metrics_are_served_on_loopback(cloud: Cloud) -> None:

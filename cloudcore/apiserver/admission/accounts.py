@@ -80,9 +80,8 @@ class ServiceAccounts:
         return record.decode()
 
     def _add_volume(self, spec: Body) -> None:
-        name = next(
-            (each["name"] for each in spec.get("volumes") or () if each["name"].startswith(VOLUME_PREFIX)), None
-        )
+        names = (str(each.get("name", "")) for each in spec.get("volumes") or ())
+        name = next((each for each in names if each.startswith(VOLUME_PREFIX)), None)
         volume = name or VOLUME_PREFIX + "".join(self._rng.choices(_ALPHABET, k=5))
         mounted = False
         for container in (one for part in _CONTAINERS for one in spec.get(part) or ()):
