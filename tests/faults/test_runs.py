@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.faults, pytest.mark
 SEED = "AIOKUBEEDGE_SEED"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 def test_nothing_is_lost_doubled_or_left_behind_on_bad_networks() -> None:
     seed = int(os.environ.get(SEED) or SystemRandom().randrange(1 << 32))
     # Not in pytest's own folder: that goes with the third run from now, and what a failure leaves must not.
