@@ -49,6 +49,10 @@ def test_a_containers_field_is_named_with_its_container(part: str, fields: Body,
         ({"serviceAccountName": "builder"}, "spec.serviceAccountName"),
         ({"securityContext": {"sysctls": [{"name": "a", "value": "b"}]}}, "spec.securityContext.sysctls"),
         ({"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}, "volumes[v].emptyDir.medium"),
+        (
+            {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]},
+            "volumes[v].projected.sources.serviceAccountToken",
+        ),
     ],
 )
 def test_a_pods_field_is_named(fields: Body, named: str) -> None:
