@@ -201,3 +201,11 @@ def test_wide_columns_have_priority_one() -> None:
     priorities = {column.name: column.priority for column in printer_for("pods").columns}
     assert priorities["Status"] == 0
     assert priorities["Node"] == 1
+
+
+def test_what_is_used() -> None:
+    node = cells("nodes.metrics.k8s.io", usage={"cpu": "250m", "memory": "1024Ki"}, window="10s")
+    assert node == {"Name": "x", "CPU": "250m", "Memory": "1024Ki", "Window": "10s"}
+    each = {"usage": {"cpu": "100m", "memory": "512Ki"}}
+    pod = cells("pods.metrics.k8s.io", containers=[each, each], window="10s")
+    assert pod == {"Name": "x", "CPU": "200m", "Memory": "1Mi", "Window": "10s"}
