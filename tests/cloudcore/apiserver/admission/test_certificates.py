@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cloudcore.apiserver.admission.certificates import CertificateRights, CertificateSubject, ConditionTimes, Requester
-from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.admission.chain import AdmissionChain, Plugin
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.http.authz import Authorizers, MastersAuthorizer
@@ -37,7 +37,7 @@ def may(verb: str, *names: str) -> Rights:
 
 
 def a_registry(rights: Rights) -> Registry:
-    plugins = [Requester(), CertificateSubject(), ConditionTimes(), CertificateRights(rights)]
+    plugins: list[Plugin] = [Requester(), CertificateSubject(), ConditionTimes(), CertificateRights(rights)]
     return Registry(MemoryStore(), admission=AdmissionChain(plugins), clock=lambda: NOW)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.support.accounttokens import KEYS, NOW, OTHER_KEYS, Objects, a_token,
 
 ROBOT = ObjectKey("serviceaccounts", "default", "robot")
 POD = ObjectKey("pods", "default", "p")
-BOUND = {"pod": Reference("p", Uid("u-pod")), "node": Reference("n", Uid("u-node"))}
+BOUND: dict[str, Any] = {"pod": Reference("p", Uid("u-pod")), "node": Reference("n", Uid("u-node"))}
 
 
 def shown(objects: Objects, authorization: str) -> User | None:
@@ -66,6 +67,11 @@ def test_a_token_that_was_good_ends_with_its_time_and_its_account() -> None:
         authenticator.review(token, ())
 
 
+def bound_to(field: str) -> str:
+    bound: dict[str, Any] = {field: Reference("x", Uid("u-x"))}
+    return a_token(**bound)
+
+
 def removed(objects: Objects) -> None:
     del objects.bodies[POD]
 
@@ -97,7 +103,7 @@ def test_a_token_ends_with_its_pod(ending: Callable[[Objects], None]) -> None:
 def test_a_token_ends_with_its_secret_or_node(resource: str, field: str, namespace: str) -> None:
     objects = with_robot()
     key = objects.put(resource, "x", "u-x", namespace)
-    authenticator, token = objects.authenticator(), a_token(**{field: Reference("x", Uid("u-x"))})
+    authenticator, token = objects.authenticator(), bound_to(field)
     authenticator.review(token, ())
     objects.put(resource, "x", "u-y", namespace)
     with pytest.raises(InvalidToken):
