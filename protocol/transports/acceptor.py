@@ -46,8 +46,8 @@ class AcceptLimits:
     """
 
     handshake_s: float = 10.0
-    half_open: int = 512
-    half_open_per_address: int = 256
+    half_open: int = 1024
+    half_open_per_address: int = 512
     backlog: int = 4096
 
 

@@ -1,11 +1,13 @@
 """Serves the application over TLS.
 
-The runner owns the listening sockets and the connections; ``close`` stops listening, ends the watches, lets the
-requests under way finish, then closes what is left.
+The acceptor owns the listening socket and bounds TLS handshakes in time and number; the runner owns the
+connections from there on. ``close`` stops listening, ends the watches, lets the requests under way finish, then closes
+what is left.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from typing import Final
@@ -14,10 +16,10 @@ from aiohttp import web
 
 from cloudcore.apiserver.http.app import App
 from cloudcore.apiserver.http.connection import ConnectionFactory
+from protocol.transports.acceptor import Acceptor, Admission
 
 _DRAIN_S: Final = 5.0
 _KEEPALIVE_S: Final = 300.0
-_BACKLOG: Final = 4096
 
 
 class ApiServer:
@@ -30,6 +32,7 @@ class ApiServer:
     def __init__(self, app: App) -> None:
         self._app = app
         self._runner: web.ServerRunner | None = None
+        self._acceptor: Acceptor[asyncio.BaseProtocol] | None = None
 
     async def start(
         self,
@@ -53,12 +56,10 @@ class ApiServer:
         factory = ConnectionFactory(self._app.handle, access_log=None, keepalive_timeout=_KEEPALIVE_S)
         self._runner = web.ServerRunner(factory, shutdown_timeout=_DRAIN_S)
         await self._runner.setup()
-        site: web.BaseSite
-        if sock is not None:
-            site = web.SockSite(self._runner, sock, ssl_context=tls, backlog=_BACKLOG)
-        else:
-            site = web.TCPSite(self._runner, host, port, ssl_context=tls, backlog=_BACKLOG)
-        await site.start()
+        assert self._runner.server is not None
+        listening = sock or socket.create_server((host, port))
+        self._acceptor = Acceptor(listening, self._runner.server, _serve, tls=tls)
+        self._acceptor.start()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -67,9 +68,9 @@ class ApiServer:
         Raises:
             RuntimeError: It does not listen.
         """
-        if self._runner is None or not self._runner.addresses:
+        if self._acceptor is None or not self._acceptor.sockets:
             raise RuntimeError("the API server does not listen")
-        host, port, *_ = self._runner.addresses[0]
+        host, port, *_ = self._acceptor.sockets[0].getsockname()
         return str(host), int(port)
 
     async def close(self) -> None:
@@ -77,5 +78,13 @@ class ApiServer:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        if self._acceptor is not None:
+            self._acceptor.close()
+            await self._acceptor.wait_closed()
         self._app.streams.drain()
         await runner.cleanup()
+
+
+async def _serve(_connection: asyncio.BaseProtocol, admission: Admission) -> None:
+    """Leave the connection to the runner, which serves it by itself."""
+    admission.done()
