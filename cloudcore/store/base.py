@@ -9,6 +9,9 @@ Contract (``tests/contracts/store.py`` holds every engine to it; the rules are i
 - Watch events come in revision order, without gaps, or the watch ends with ``Gone``.
 - Volatile writes (``volatile=True``) are not flushed one by one: they may be lost in a crash, their revisions are
   not.
+
+An engine that stands on somebody else's API server cannot give all of this; what it gives instead is said in
+``cloudcore/store/kubernetes/store.py``, and in the contract by a flag for each promise it does not make.
 """
 
 from __future__ import annotations
