@@ -24,7 +24,7 @@ from tests.support.registries import a_configmap, a_deployment, a_namespace, a_p
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-EXAMPLES = int(os.environ.get("AIOKUBEEDGE_FUZZ_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("AIOKUBEEDGE_FUZZ_EXAMPLES", "1"))
 SEED = int(os.environ.get("AIOKUBEEDGE_FUZZ_SEED", "1"))
 
 LOCATIONS = sorted({f"apis/{kind.group}/{kind.version}" if kind.group else "api/v1" for kind in builtin_kinds()})
