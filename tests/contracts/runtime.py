@@ -8,7 +8,17 @@ from typing import Protocol
 
 import pytest
 
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Runtime, StartRefused
+from edgecore.pods.runtimes.base import (
+    EXEC_OUTPUT_BYTES,
+    ContainerId,
+    ContainerSpec,
+    ContainerState,
+    ExecResult,
+    ExecTimedOut,
+    NotRunning,
+    Runtime,
+    StartRefused,
+)
 from protocol.objects.keys import Uid
 from tests.support.waiting import aeventually
 
@@ -26,6 +36,12 @@ class Stage(Protocol):
 
     def command(self, container: ContainerId) -> tuple[str, ...]:
         """Return a command that runs until ``end`` is called for the instance, or SIGTERM comes."""
+
+    def says(self, text: str, exit_code: int) -> tuple[str, ...]:
+        """Return a command for ``exec`` that prints ``text`` and exits with ``exit_code``."""
+
+    def hangs(self) -> tuple[str, ...]:
+        """Return a command for ``exec`` that does not end by itself."""
 
     async def end(self, container: ContainerId, exit_code: int) -> None:
         """Make the instance exit by itself."""
@@ -183,3 +199,37 @@ class RuntimeContract:
         await runtime.remove_pod(POD)
         await runtime.close()
         assert list(await stage.runtime().open(Ears())) == [kept]
+
+    @pytest.mark.parametrize("code", [0, 3])
+    async def test_a_command_run_inside_answers_with_its_code_and_output(self, stage: Stage, code: int) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        await runtime.start(self.spec(stage, container()))
+        assert await runtime.exec(container(), stage.says("well", code), 30) == ExecResult(code, b"well")
+
+    async def test_the_output_of_a_command_is_bounded(self, stage: Stage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        await runtime.start(self.spec(stage, container()))
+        answer = await runtime.exec(container(), stage.says("x" * (EXEC_OUTPUT_BYTES + 5000), 0), 30)
+        assert answer == ExecResult(0, b"x" * EXEC_OUTPUT_BYTES)
+
+    async def test_a_command_that_hangs_is_ended_and_the_instance_goes_on(self, stage: Stage) -> None:
+        runtime, ears = stage.runtime(), Ears()
+        await runtime.open(ears)
+        await runtime.start(self.spec(stage, container()))
+        with pytest.raises(ExecTimedOut):
+            await runtime.exec(container(), stage.hangs(), 0.2)
+        assert (await runtime.exec(container(), stage.says("here", 0), 30)).output == b"here"
+        assert ears.heard == []
+
+    async def test_nothing_is_run_in_what_is_unknown_or_has_ended(self, stage: Stage) -> None:
+        runtime, ears = stage.runtime(), Ears()
+        await runtime.open(ears)
+        with pytest.raises(NotRunning):
+            await runtime.exec(container(), stage.says("well", 0), 30)
+        await runtime.start(self.spec(stage, container()))
+        await stage.end(container(), 0)
+        await ears.next()
+        with pytest.raises(NotRunning):
+            await runtime.exec(container(), stage.says("well", 0), 30)

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Uid
+
+MESSAGE_BYTES: Final = 4096
+"""The most that is kept of a termination message; of one made from the log, half of it."""
+EXEC_OUTPUT_BYTES: Final = 16 * 1024
+"""The most that is kept of the output of a command run in a container."""
 
 
 class ContainerId(NamedTuple):
@@ -84,7 +89,7 @@ class Exit:
         exit_code: As a shell reports it: 128 + the signal for a death by signal.
         signal: The signal that killed it, or 0.
         reason: ``Completed``, ``Error``, ``StartError`` or ``ContainerStatusUnknown``.
-        message: One line for people, or empty.
+        message: The container's last words (at most :data:`MESSAGE_BYTES` of them), why it could not run, or empty.
     """
 
     finished_at: float
@@ -129,6 +134,28 @@ class StartRefused(AiokubeedgeError):
         self.message = message
 
 
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command that was run in a container ended.
+
+    Attributes:
+        exit_code: As a shell reports it; 127 where there is no such program, 126 where it cannot be executed.
+        output: Standard output and standard error as they came, the first :data:`EXEC_OUTPUT_BYTES` of them; why it
+            could not be executed, if so.
+    """
+
+    exit_code: int
+    output: bytes = b""
+
+
+class NotRunning(AiokubeedgeError):
+    """A command cannot be run in an instance that is not running, or that ended before the command did."""
+
+
+class ExecTimedOut(AiokubeedgeError):
+    """A command did not end in time, and was killed."""
+
+
 ExitListener = Callable[[ContainerState], None]
 
 
@@ -136,7 +163,7 @@ class Runtime(Protocol):
     """Starts, signals, finds again and removes container instances.
 
     All methods are called on the event loop. Calls for different pods may overlap; calls for one pod do not, except
-    that ``signal`` may overlap with anything.
+    that ``signal`` and ``exec`` may overlap with anything.
     """
 
     @property
@@ -166,6 +193,23 @@ class Runtime(Protocol):
 
         Raises:
             OSError: The host failed.
+        """
+
+    async def exec(self, container: ContainerId, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Run a command inside the instance, beside what runs there, and wait for its end.
+
+        It has the instance's user, groups, environment, working folder and limits, and no standard input. It may
+        overlap with anything, other calls for the same instance included.
+
+        Args:
+            container: The instance.
+            argv: Program and arguments; not given to a shell.
+            timeout_s: After so many seconds the command and all of its process group are killed.
+
+        Raises:
+            NotRunning: The instance is unknown, has ended, or ended meanwhile.
+            ExecTimedOut: The command did not end in time; nothing is left of it.
+            OSError: The host failed: nothing is known of the command.
         """
 
     async def remove_pod(self, pod: Uid) -> None:

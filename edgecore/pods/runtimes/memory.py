@@ -7,11 +7,23 @@ runs. Everything is immediate, on one event loop, and takes its time from that l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, ExitListener, StartRefused
+from edgecore.pods.runtimes.base import (
+    EXEC_OUTPUT_BYTES,
+    ContainerId,
+    ContainerSpec,
+    ContainerState,
+    ExecResult,
+    ExecTimedOut,
+    Exit,
+    ExitListener,
+    NotRunning,
+    StartRefused,
+)
 from protocol.objects.keys import Uid
 
 SIGTERM, SIGKILL = 15, 9
@@ -29,6 +41,8 @@ class MemoryHost:
         starts: Every instance ever started, in order: a duplicate would show here.
         listener: Whoever holds the host now.
         boots: How often the device has booted.
+        answers: What a command run in a container comes to, by its words; None hangs. Others end at once, with 0.
+        execs: Every command ever run in a container, in order.
     """
 
     wall: Callable[[], float]
@@ -38,6 +52,8 @@ class MemoryHost:
     starts: list[ContainerId] = field(default_factory=list)
     listener: ExitListener | None = None
     boots: int = 1
+    answers: dict[tuple[str, ...], ExecResult | None] = field(default_factory=dict)
+    execs: list[tuple[ContainerId, tuple[str, ...]]] = field(default_factory=list)
 
     def running(self) -> list[ContainerId]:
         """Return the instances that run."""
@@ -103,6 +119,18 @@ class MemoryRuntime:
             return
         if number == SIGKILL or (number == SIGTERM and container.name not in self._host.ignores_sigterm):
             self._host.end(container, 128 + number, number)
+
+    async def exec(self, container: ContainerId, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Answer as the host was told to."""
+        host, words = self._host, tuple(argv)
+        if container not in host.running():
+            raise NotRunning(f"container {container.name} is not running")
+        host.execs.append((container, words))
+        answer = host.answers.get(words, ExecResult(0))
+        if answer is None:
+            await asyncio.sleep(timeout_s)
+            raise ExecTimedOut(f"{words} did not end within {timeout_s} s")
+        return replace(answer, output=answer.output[:EXEC_OUTPUT_BYTES])
 
     async def remove_pod(self, pod: Uid) -> None:
         """Forget the pod, its running instances too."""

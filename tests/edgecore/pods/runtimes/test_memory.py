@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgecore.pods.runtimes.base import ContainerId, Runtime
+from edgecore.pods.runtimes.base import ContainerId, ExecResult, Runtime
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from tests.contracts.runtime import Ears, RuntimeContract, Stage, container
 
@@ -19,6 +19,14 @@ class MemoryStage:
 
     def command(self, container: ContainerId) -> tuple[str, ...]:
         return ("run",)
+
+    def says(self, text: str, exit_code: int) -> tuple[str, ...]:
+        self.host.answers["say", text] = ExecResult(exit_code, text.encode())
+        return ("say", text)
+
+    def hangs(self) -> tuple[str, ...]:
+        self.host.answers["hang",] = None
+        return ("hang",)
 
     async def end(self, container: ContainerId, exit_code: int) -> None:
         self.host.end(container, exit_code)

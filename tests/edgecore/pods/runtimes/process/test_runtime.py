@@ -48,6 +48,12 @@ class ProcessStage:
         os.mkfifo(fifo) if not fifo.exists() else None
         return ("sh", "-c", 'read code < "$0"; exit $code', str(fifo))
 
+    def says(self, text: str, exit_code: int) -> tuple[str, ...]:
+        return ("sh", "-c", 'printf %s "$0"; exit $1', text, str(exit_code))
+
+    def hangs(self) -> tuple[str, ...]:
+        return ("sh", "-c", "sleep 1000 & sleep 1000")
+
     def fifo(self, container: ContainerId) -> Path:
         return self.folder / "-".join(map(str, container))
 
