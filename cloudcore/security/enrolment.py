@@ -26,6 +26,7 @@ from cloudcore.security.nodelabels import LabelRefused
 from cloudcore.security.ratelimit import RateLimit, RateLimiter
 from cloudcore.security.signer import CsrRefused
 from cloudcore.security.tokens import TokenError
+from protocol.transports.acceptor import Acceptor, hand_over
 
 log = structlog.get_logger(__name__)
 
@@ -100,10 +101,13 @@ class EnrolmentServer:
         """Serve on ``sock`` until cancelled."""
         runner = web.AppRunner(self.application(), access_log=None, keepalive_timeout=5.0)
         await runner.setup()
+        assert runner.server is not None
+        acceptor = Acceptor(sock, runner.server, hand_over, tls=context)
         try:
-            await web.SockSite(runner, sock, ssl_context=context).start()
+            acceptor.start()
             await self._sweep()
         finally:
+            acceptor.close()
             await runner.cleanup()
 
     async def _sweep(self) -> None:

@@ -241,3 +241,8 @@ class Acceptor(Generic[P]):
         if now - self._reported.get(what, -REPORT_EVERY_S) >= REPORT_EVERY_S:
             self._reported[what] = now
             log.warning(event, **fields, times=self.counters[what])
+
+
+async def hand_over(_protocol: asyncio.BaseProtocol, admission: Admission) -> None:
+    """Handle a connection whose protocol serves it by itself (an HTTP server's): only TLS is bounded."""
+    admission.done()

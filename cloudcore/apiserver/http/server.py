@@ -16,7 +16,7 @@ from aiohttp import web
 
 from cloudcore.apiserver.http.app import App
 from cloudcore.apiserver.http.connection import ConnectionFactory
-from protocol.transports.acceptor import Acceptor, Admission
+from protocol.transports.acceptor import Acceptor, hand_over
 
 _DRAIN_S: Final = 5.0
 _KEEPALIVE_S: Final = 300.0
@@ -58,7 +58,7 @@ class ApiServer:
         await self._runner.setup()
         assert self._runner.server is not None
         listening = sock or socket.create_server((host, port))
-        self._acceptor = Acceptor(listening, self._runner.server, _serve, tls=tls)
+        self._acceptor = Acceptor(listening, self._runner.server, hand_over, tls=tls)
         self._acceptor.start()
 
     @property
@@ -83,8 +83,3 @@ class ApiServer:
             await self._acceptor.wait_closed()
         self._app.streams.drain()
         await runner.cleanup()
-
-
-async def _serve(_connection: asyncio.BaseProtocol, admission: Admission) -> None:
-    """Leave the connection to the runner, which serves it by itself."""
-    admission.done()
