@@ -93,6 +93,12 @@ def command(container: Body, variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(expand(word, variables) for word in [*words, *(container.get("args") or ())]) if words else ()
 
 
+def arguments(container: Body, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ``args``, expanded, of a container that leaves the command to its image; empty for another."""
+    words = () if container.get("command") else container.get("args") or ()
+    return tuple(expand(word, variables) for word in words)
+
+
 def user(pod: Body, container: Body) -> User:
     """Return whom the container runs as; its own security context wins over the pod's.
 
@@ -101,8 +107,9 @@ def user(pod: Body, container: Body) -> User:
     """
     shared = pod["spec"].get("securityContext") or {}
     context = {**shared, **(container.get("securityContext") or {})}
-    if context.get("runAsNonRoot") and context.get("runAsUser", 0) == 0:
-        message = "container has runAsNonRoot and no runAsUser other than 0"
+    # Where no user is stated, the runtime knows the image's.
+    if context.get("runAsNonRoot") and context.get("runAsUser") == 0:
+        message = "container has runAsNonRoot and runAsUser 0"
         raise StartRefused("CreateContainerConfigError", message)
     groups = [*(shared.get("supplementalGroups") or ())]
     groups += [shared["fsGroup"]] if shared.get("fsGroup") is not None else []

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from edgecore.meta.base import Desired, Reports
-from edgecore.pods.environment import command, environment, user
+from edgecore.pods.containerspec import container_spec, sandbox
+from edgecore.pods.environment import environment
 from edgecore.pods.events import (
     ClearPod,
     ContainerRefused,
@@ -26,7 +27,7 @@ from edgecore.pods.events import (
     VolumesReady,
 )
 from edgecore.pods.recorder import EventRecorder
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused, Teller
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import PodSources, ReferenceMissing
 from edgecore.pods.storage import PodStorage, VolumeUnavailable
@@ -84,6 +85,8 @@ class Performer:
                 for runtime in self._runtimes.values():
                     await runtime.signal(container, number)
             case ReleaseVolumes(uid):
+                for runtime in self._runtimes.values():
+                    await runtime.release_pod(uid)
                 await self._storage.release(uid)
             case ClearPod(uid):
                 return await self._clear(uid)
@@ -110,34 +113,38 @@ class Performer:
         if pod is None:
             return None
         try:
-            spec = self._spec(pod, container)
-            return ContainerStarted(await self._runtime_of(pod).start(spec))
+            runtime = self._runtime_of(pod)
+            address = await runtime.prepare(sandbox(pod))
+            spec = self._spec(pod, container, address)
+            return ContainerStarted(await runtime.start(spec, self._teller(container)))
         except StartRefused as error:
             return ContainerRefused(container, error.reason, error.message)
         except ReferenceMissing as error:
             return ContainerRefused(container, "CreateContainerConfigError", str(error))
 
-    def _spec(self, pod: Body, container: ContainerId) -> ContainerSpec:
+    def _teller(self, container: ContainerId) -> Teller:
+        async def tell(reason: str, message: str, warning: bool) -> None:
+            await self._record(RecordEvent(container.pod, warning, reason, message, container.name))
+
+        return tell
+
+    def _spec(self, pod: Body, container: ContainerId, address: str) -> ContainerSpec:
         specs = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
         spec = next(one for one in specs if one["name"] == container.name)
-        variables = environment(pod, spec, self._sources(pod))
-        who = user(pod, spec)
-        return ContainerSpec(
-            id=container,
-            namespace=pod["metadata"].get("namespace", ""),
-            pod_name=pod["metadata"]["name"],
-            image=spec.get("image", ""),
-            argv=command(spec, variables),
-            environment=tuple(variables.items()),
-            working_dir=spec.get("workingDir", ""),
+        sources = self._sources(pod, address)
+        variables = environment(pod, spec, sources)
+        return container_spec(
+            pod,
+            spec,
+            container,
+            variables=variables,
             mounts=self._storage.mounts(pod, spec, variables),
-            user=who.user,
-            group=who.group,
-            groups=who.groups,
+            sources=sources,
+            settings=self._settings,
         )
 
-    def _sources(self, pod: Body) -> PodSources:
-        return PodSources(pod, self._desired, self._settings.node_name, self._settings.host_ip)
+    def _sources(self, pod: Body, address: str = "") -> PodSources:
+        return PodSources(pod, self._desired, self._settings.node_name, self._settings.host_ip, address)
 
     def _runtime_of(self, pod: Body) -> Runtime:
         name = pod["spec"].get("runtimeClassName")

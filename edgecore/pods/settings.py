@@ -11,10 +11,14 @@ class PodsSettings:
 
     Attributes:
         node_name: This node.
-        host_ip: Its address; of process pods too.
+        host_ip: Its address; of pods that have none of their own too.
         default_runtime: The handler for pods that name no RuntimeClass.
+        memory_bytes: The node's memory; 0 where it is not known.
+        container_pids: Processes and threads that a container may have; None leaves it to the runtime.
     """
 
     node_name: str
     host_ip: str
     default_runtime: str = "process"
+    memory_bytes: int = 0
+    container_pids: int | None = None

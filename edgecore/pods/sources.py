@@ -56,12 +56,14 @@ class PodSources:
         desired: The store.
         node_name: This node.
         host_ip: Its address.
+        pod_ip: The pod's own address; empty where it uses the node's, or where it is not known yet.
     """
 
     pod: Body
     desired: Desired
     node_name: str
     host_ip: str
+    pod_ip: str = ""
 
     def config_map(self, name: str) -> Mapping[str, bytes] | None:
         """Return ``data`` and ``binaryData`` together."""
@@ -92,8 +94,10 @@ class PodSources:
                 return self.node_name
             case "spec.serviceAccountName":
                 return str(spec.get("serviceAccountName", "default"))
-            case "status.hostIP" | "status.podIP" | "status.hostIPs" | "status.podIPs":
+            case "status.hostIP" | "status.hostIPs":
                 return self.host_ip
+            case "status.podIP" | "status.podIPs":
+                return self.pod_ip or self.host_ip
         raise ReferenceMissing(f"unsupported fieldPath: {path}")
 
     def resource(self, container: str, resource: str, divisor: str) -> str:

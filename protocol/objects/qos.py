@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from protocol.objects.keys import Body
 from protocol.objects.quantities import parse_quantity
@@ -11,6 +11,10 @@ from protocol.objects.quantities import parse_quantity
 QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
 
 _COUNTED = ("cpu", "memory")
+
+_GUARANTEED_OOM_SCORE: Final = -997
+_BEST_EFFORT_OOM_SCORE: Final = 1000
+_CRITICAL_PRIORITY: Final = 2_000_000_000
 
 
 def qos_class(pod: Body) -> QosClass:
@@ -29,6 +33,28 @@ def qos_class(pod: Body) -> QosClass:
         for requests, limits in amounts
     )
     return "Guaranteed" if guaranteed else "Burstable"
+
+
+def oom_score_adj(pod: Body, container: Body, capacity_bytes: int) -> int:
+    """Return the kernel's preference for ``container`` among victims when memory ends, as the kubelet sets it.
+
+    Guaranteed and critical pods: -997. BestEffort: 1000. Burstable: the smaller its request, the closer to 1000,
+    within 3 and 999, so that it stands between the other two.
+
+    Args:
+        pod: The pod.
+        container: One of its containers.
+        capacity_bytes: The node's memory; 0 where it is not known.
+    """
+    quality = qos_class(pod)
+    if quality == "Guaranteed" or (pod["spec"].get("priority") or 0) >= _CRITICAL_PRIORITY:
+        return _GUARANTEED_OOM_SCORE
+    if quality == "BestEffort":
+        return _BEST_EFFORT_OOM_SCORE
+    requests, limits = _amounts(container)
+    request = requests.get("memory", limits.get("memory", Decimal(0)))
+    score = 1000 - int(1000 * request / capacity_bytes) if capacity_bytes else 999
+    return max(1000 + _GUARANTEED_OOM_SCORE, min(score, _BEST_EFFORT_OOM_SCORE - 1))
 
 
 def _amounts(container: Body) -> tuple[dict[str, Decimal], dict[str, Decimal]]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Teller, silent
 from edgecore.pods.runtimes.memory import SIGKILL, MemoryHost, MemoryRuntime
 from protocol.objects.keys import Body, ObjectKey, Uid
 
@@ -73,11 +73,11 @@ class WatchingRuntime(MemoryRuntime):
         self._wanted = wanted
         self._step = step
 
-    async def start(self, spec: ContainerSpec) -> ContainerState:
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         await self._step("before start")
         if spec.id not in self._watched.states:
             self._judge_start(spec)
-        state = await super().start(spec)
+        state = await super().start(spec, tell)
         await self._step("after start")
         await asyncio.sleep(self._watched.rng.uniform(*START_S))
         return self._watched.states[spec.id] if spec.id in self._watched.states else state

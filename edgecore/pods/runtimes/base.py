@@ -6,11 +6,12 @@ runtime, not the agent's memory, is where instances live: they outlast the agent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from edgecore.pods.runtimes.specs import Credentials, PullPolicy, Resources, SandboxSpec, Security
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Uid
 
@@ -58,13 +59,23 @@ class ContainerSpec:
         namespace: The pod's namespace.
         pod_name: The pod's name.
         image: As the pod states it.
-        argv: Command and arguments, expanded; empty when the pod leaves them to the image.
+        argv: Command and arguments, expanded; empty when the pod leaves the command to the image.
         environment: Name to value, complete: nothing is inherited from the agent.
         working_dir: ``workingDir``, or empty.
         mounts: In the pod's order.
         user: Numeric user, or None for the runtime's default.
         group: Numeric primary group, or None for the runtime's default.
         groups: Supplementary groups.
+        arguments: ``args``, expanded, where the pod leaves the command to the image; empty otherwise.
+        pull_policy: When the image is fetched.
+        credentials: For registries, in the order they are tried.
+        resources: Requests and limits.
+        security: What it may do.
+        sandbox: What it shares with the pod's other containers.
+        termination_path: ``terminationMessagePath``: where in the container it may leave a last word.
+        termination_from_log: Take the end of the log where that file is empty and the container failed.
+        tty: Give it a terminal.
+        stdin: Keep its standard input open.
     """
 
     id: ContainerId
@@ -78,6 +89,16 @@ class ContainerSpec:
     user: int | None = None
     group: int | None = None
     groups: tuple[int, ...] = ()
+    arguments: tuple[str, ...] = ()
+    pull_policy: PullPolicy = "IfNotPresent"
+    credentials: tuple[Credentials, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    security: Security = field(default_factory=Security)
+    sandbox: SandboxSpec | None = None
+    termination_path: str = "/dev/termination-log"
+    termination_from_log: bool = False
+    tty: bool = False
+    stdin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +109,7 @@ class Exit:
         finished_at: Seconds since the epoch.
         exit_code: As a shell reports it: 128 + the signal for a death by signal.
         signal: The signal that killed it, or 0.
-        reason: ``Completed``, ``Error``, ``StartError`` or ``ContainerStatusUnknown``.
+        reason: ``Completed``, ``Error``, ``OOMKilled``, ``StartError`` or ``ContainerStatusUnknown``.
         message: The container's last words (at most :data:`MESSAGE_BYTES` of them), why it could not run, or empty.
     """
 
@@ -110,6 +131,7 @@ class ContainerState:
         runtime_id: ``containerID`` of the status, ``<runtime>://<id>``.
         started_at: Seconds since the epoch.
         exit: None while it runs.
+        address: The pod's own IP address; empty where it uses the host's.
     """
 
     id: ContainerId
@@ -118,6 +140,7 @@ class ContainerState:
     runtime_id: str
     started_at: float
     exit: Exit | None = None
+    address: str = ""
 
 
 class StartRefused(AiokubeedgeError):
@@ -132,6 +155,10 @@ class StartRefused(AiokubeedgeError):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+class RuntimeUnavailable(AiokubeedgeError, OSError):
+    """What the runtime drives does not answer (a stopped Docker daemon, say). Trying again later may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +185,13 @@ class ExecTimedOut(AiokubeedgeError):
 
 ExitListener = Callable[[ContainerState], None]
 
+Teller = Callable[[str, str, bool], Awaitable[None]]
+"""Takes a reason, a message and whether it is a warning, for an Event about a container that is being started."""
+
+
+async def silent(reason: str, message: str, warning: bool) -> None:
+    """A :data:`Teller` that tells nobody."""
+
 
 class Runtime(Protocol):
     """Starts, signals, finds again and removes container instances.
@@ -170,18 +204,39 @@ class Runtime(Protocol):
     def name(self) -> str:
         """The RuntimeClass handler it serves, and the scheme of its container ids."""
 
+    @property
+    def honours(self) -> frozenset[str]:
+        """Fields it acts on and not every runtime does, as :mod:`edgecore.pods.unsupported` writes them."""
+
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Begin work and return every instance there is, running or ended, of all pods.
 
         Args:
             listener: Called on the event loop, once per instance that ends after this call began, unless the
                 instance is in the answer as ended. Must not block or raise.
+
+        Raises:
+            RuntimeUnavailable: What it drives does not answer; ``open`` may be called again.
         """
 
-    async def start(self, spec: ContainerSpec) -> ContainerState:
+    async def prepare(self, sandbox: SandboxSpec) -> str:
+        """Make what the pod's containers share, where it is missing, and return the pod's own IP address. Idempotent.
+
+        Called before each start, so that a container's environment can name the address. Empty: the host's.
+
+        Raises:
+            StartRefused: It cannot be made as specified.
+            OSError: The host failed; trying again later may help.
+        """
+
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         """Start the instance and return its state; an instance that exists already is returned as it is.
 
         Earlier instances of the container but the last are forgotten, with their logs.
+
+        Args:
+            spec: The instance.
+            tell: Takes what is worth an Event while this goes on (an image that is pulled, say).
 
         Raises:
             StartRefused: It cannot be started as specified.
@@ -193,6 +248,13 @@ class Runtime(Protocol):
 
         Raises:
             OSError: The host failed.
+        """
+
+    async def release_pod(self, pod: Uid) -> None:
+        """Let go of what the pod's containers shared: it will run nothing any more. Records and logs stay. Idempotent.
+
+        Raises:
+            OSError: Something remains.
         """
 
     async def exec(self, container: ContainerId, argv: Sequence[str], timeout_s: float) -> ExecResult:

@@ -23,7 +23,10 @@ from edgecore.pods.runtimes.base import (
     ExitListener,
     NotRunning,
     StartRefused,
+    Teller,
+    silent,
 )
+from edgecore.pods.runtimes.specs import SandboxSpec
 from protocol.objects.keys import Uid
 
 SIGTERM, SIGKILL = 15, 9
@@ -91,12 +94,21 @@ class MemoryRuntime:
         """The RuntimeClass handler it stands for."""
         return self._name
 
+    @property
+    def honours(self) -> frozenset[str]:
+        """Nothing special."""
+        return frozenset()
+
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Take hold of the host; whoever held it before hears nothing more."""
         self._host.listener = listener
         return list(self._host.states.values())
 
-    async def start(self, spec: ContainerSpec) -> ContainerState:
+    async def prepare(self, sandbox: SandboxSpec) -> str:
+        """Nothing is shared but the host."""
+        return ""
+
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         """Start the instance."""
         host = self._host
         if spec.id in host.states:
@@ -131,6 +143,9 @@ class MemoryRuntime:
             await asyncio.sleep(timeout_s)
             raise ExecTimedOut(f"{words} did not end within {timeout_s} s")
         return replace(answer, output=answer.output[:EXEC_OUTPUT_BYTES])
+
+    async def release_pod(self, pod: Uid) -> None:
+        """Nothing is shared."""
 
     async def remove_pod(self, pod: Uid) -> None:
         """Forget the pod, its running instances too."""

@@ -9,7 +9,7 @@ import pytest
 
 from edgecore.pods.driver import PodsDriver
 from edgecore.pods.events import Remembered
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Teller, silent
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
@@ -277,10 +277,10 @@ class Faulty(MemoryRuntime):
         self._victim = victim
         self._fault = fault
 
-    async def start(self, spec: ContainerSpec) -> ContainerState:
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         if spec.id.pod == self._victim:
             await self._fault()
-        return await super().start(spec)
+        return await super().start(spec, tell)
 
 
 async def hang() -> None:

@@ -118,7 +118,8 @@ def test_the_containers_own_user_wins() -> None:
     assert user(a_pod(), {}) == User(None, None, ())
 
 
-def test_what_must_not_be_root_needs_a_user() -> None:
+def test_what_must_not_be_root_is_refused_user_0() -> None:
     with pytest.raises(StartRefused, match="runAsNonRoot"):
-        user(a_pod(securityContext={"runAsNonRoot": True}), {})
+        user(a_pod(securityContext={"runAsNonRoot": True, "runAsUser": 0}), {})
+    assert user(a_pod(securityContext={"runAsNonRoot": True}), {}).user is None  # The runtime knows the image's.
     assert user(a_pod(securityContext={"runAsNonRoot": True, "runAsUser": 5}), {}).user == 5

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from protocol.objects.keys import Body
-from protocol.objects.qos import qos_class
+from protocol.objects.qos import oom_score_adj, qos_class
 
 SEED_SAMPLE = {"requests": {"memory": "256Mi", "cpu": "100m"}, "limits": {"memory": "512Mi", "cpu": "200m"}}
 EQUAL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1024Mi"}}
@@ -35,3 +35,27 @@ def pod(*resources: Body, init: Body | None = None) -> Body:
 )
 def test_the_rules_of_kubernetes(subject: Body, expected: str) -> None:
     assert qos_class(subject) == expected
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "priority", "score"),
+    [
+        ({}, {}, 0, 1000),
+        ({}, {}, 2_000_000_000, -997),
+        ({"cpu": "1", "memory": "1Gi"}, {"cpu": "1", "memory": "1Gi"}, 0, -997),
+        ({"memory": "256Mi"}, {}, 0, 750),
+        ({"cpu": "1"}, {}, 0, 999),
+        ({"memory": "1Ki"}, {}, 0, 999),
+        ({"memory": "2Gi"}, {}, 0, 3),
+        ({}, {"memory": "512Mi"}, 0, 500),
+    ],
+)
+def test_victims_when_memory_ends(requests: Body, limits: Body, priority: int, score: int) -> None:
+    container = {"name": "c", "resources": {"requests": requests, "limits": limits}}
+    pod = {"spec": {"containers": [container], "priority": priority}}
+    assert oom_score_adj(pod, container, 1 << 30) == score
+
+
+def test_without_the_nodes_memory_a_burstable_pod_stands_between_the_others() -> None:
+    container = {"name": "c", "resources": {"requests": {"memory": "1Gi"}}}
+    assert oom_score_adj({"spec": {"containers": [container]}}, container, 0) == 999

@@ -124,6 +124,9 @@ class PodFolder:
                 "CreateContainerConfigError",
                 "the process runtime needs spec.containers[].command: there is no image to take it from",
             )
+        if spec.security.run_as_non_root and spec.user is None and os.geteuid() == 0:
+            message = "container has runAsNonRoot and no runAsUser other than 0"
+            raise StartRefused("CreateContainerConfigError", message)
         if os.geteuid() != 0 and spec.user not in (None, os.geteuid()):
             message = f"runAsUser {spec.user}: this agent runs as user {os.geteuid()} and cannot change to another"
             raise StartRefused("CreateContainerConfigError", message)

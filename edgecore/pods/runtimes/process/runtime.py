@@ -18,11 +18,20 @@ from pathlib import Path
 import structlog
 
 import edgecore
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, ExitListener, StartRefused
+from edgecore.pods.runtimes.base import (
+    ContainerId,
+    ContainerSpec,
+    ContainerState,
+    ExitListener,
+    StartRefused,
+    Teller,
+    silent,
+)
 from edgecore.pods.runtimes.process import records
 from edgecore.pods.runtimes.process.folders import PodFolder
 from edgecore.pods.runtimes.process.launch import command
 from edgecore.pods.runtimes.process.supervisor import TAKEN
+from edgecore.pods.runtimes.specs import SandboxSpec
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Uid
 
@@ -77,6 +86,7 @@ class ProcessRuntime:
     """
 
     name = "process"
+    honours: frozenset[str] = frozenset()
 
     def __init__(self, root: Path, settings: ProcessSettings | None = None) -> None:
         self._root = root.absolute()
@@ -107,7 +117,11 @@ class ProcessRuntime:
             pod.known[state.id] = settled
         return list(pod.known.values())
 
-    async def start(self, spec: ContainerSpec) -> ContainerState:
+    async def prepare(self, sandbox: SandboxSpec) -> str:
+        """Nothing is made: processes share the host's network and are told apart by their folders."""
+        return ""
+
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         """Start the instance, through a supervisor that is started when there is none."""
         pod = self._pods.get(spec.id.pod)
         if pod is None:
@@ -253,6 +267,9 @@ class ProcessRuntime:
         pod = self._pods.get(container.pod)
         if pod is not None and pod.supervised:
             self._request(pod, f"signal {container.name} {container.attempt} {number}")
+
+    async def release_pod(self, pod: Uid) -> None:
+        """Nothing is shared that would have to be let go of."""
 
     async def remove_pod(self, pod: Uid) -> None:
         """Have the supervisor kill everything and leave; then remove the pod's folder."""
