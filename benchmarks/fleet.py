@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -44,6 +45,7 @@ from protocol.transports.websocket import WebSocketConnection, connect
 COUNTED = frozenset({"configmaps", "services"})
 NODE_STATUS = "nodes/status"
 RAW_ACK = bytes(10)
+RETRY_S = 1.0
 
 
 class Tally:
@@ -288,6 +290,7 @@ class Fleet:
         self._tally = Tally()
         self._edges: list[Edge] = []
         self._raw: list[tuple[ClientConnection, asyncio.Task[None]]] = []
+        self._refused = 0
         self._silent: list[socket.socket] = []
         self._beating: asyncio.Task[None] | None = None
         self._generation = 0
@@ -306,7 +309,7 @@ class Fleet:
 
         async def lane() -> None:
             for edge in rest:
-                await edge.open()
+                await self._open(edge)
                 if statuses:
                     await edge.send_status(node_status(self._generation), self._generation)
 
@@ -317,7 +320,19 @@ class Fleet:
         ended = time.monotonic()
         if heartbeat_s and self._beating is None:
             self._beating = asyncio.create_task(self._beat(heartbeat_s), name="heartbeats")
-        return {"started": started, "ended": ended}
+        return {"started": started, "ended": ended, "refused": self._refused}
+
+    async def _open(self, edge: Edge) -> None:
+        """Connect one edge; one that is turned away comes back, as an agent does."""
+        while True:
+            try:
+                await edge.open()
+            except (ConnectionClosed, ConnectionError) as exc:
+                self._refused += 1
+                print(f"refused: {exc}", file=sys.stderr)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
 
     async def resume(self, lanes: int, dead_every: int = 0) -> dict[str, float]:
         """Connect all (light) edges again; return when it began and ended, and how long the healthy ones took.
@@ -333,7 +348,7 @@ class Fleet:
         async def lane() -> None:
             for number, edge in rest:
                 if not dead_every or number % dead_every:
-                    await edge.open()
+                    await self._open(edge)
                     healthy.append(edge)
                 elif number // dead_every % 2:
                     await edge.open_dead()

@@ -40,7 +40,7 @@ async def measure(nodes: int, idle_s: float) -> list[Row]:
             stored = resident_bytes(here.cloud.pid)
             before = await cpu_share(here.cloud.pid, idle_s / 4)
             await here.fleet.ask("make", first=0, count=nodes)
-            await here.fleet.ask("connect", lanes=64)
+            refused = int((await here.fleet.ask("connect", lanes=64))["refused"])
             await here.cloud.ask("await_ready", count=nodes)
             await asyncio.sleep(SETTLE_S)
             connected = resident_bytes(here.cloud.pid)
@@ -53,6 +53,7 @@ async def measure(nodes: int, idle_s: float) -> list[Row]:
         row("a node's ten objects, stored", (stored - without) / nodes / 1e3, "KB", "-", "-"),
         row("a node connected over TLS", (connected - stored) / nodes / 1e3, "KB", "-", "-"),
         row("a node in all, after a while of heartbeats", total / 1e3, "KB", "241", "80", total / peer_bytes),
+        row("connections turned away on the way, and made again", refused, "", "-", "-"),
         row("processor at rest, no node connected", before * 100, "% of a core", "-", "-"),
         row(f"processor at rest, {nodes:,} nodes", share * 100, "% of a core", "43", "5", share / 0.43),
     ]
