@@ -12,25 +12,14 @@ from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.apiserver.http.authn import MASTERS
 from cloudcore.apiserver.http.authz import Attributes
 from cloudcore.apiserver.rbac.rights import Rights
-from cloudcore.apiserver.rbac.roles import (
-    CLUSTER_ROLE_BINDINGS,
-    CLUSTER_ROLES,
-    GROUP,
-    RESOURCES,
-    ROLE_BINDINGS,
-    ROLES,
-)
+from cloudcore.apiserver.rbac.roles import CLUSTER_ROLES, GROUP, RESOURCES, ROLES
 from cloudcore.apiserver.rbac.rules import Rule
 from cloudcore.errors import NotFound
 from protocol.objects.keys import Body, ObjectKey
 
 _WRITES: Final = (Operation.CREATE, Operation.UPDATE)
-_CONTENT: Final = {
-    ROLES: ("rules",),
-    CLUSTER_ROLES: ("rules", "aggregationRule"),
-    ROLE_BINDINGS: ("roleRef", "subjects"),
-    CLUSTER_ROLE_BINDINGS: ("roleRef", "subjects"),
-}
+_OF_GARBAGE_COLLECTION: Final = frozenset({"ownerReferences", "finalizers"})
+_OF_THE_SERVER: Final = frozenset({"managedFields", "resourceVersion"})
 _EVERYTHING: Final = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 
 
@@ -69,7 +58,8 @@ class RoleEscalation:
         asked = Attributes("escalate", target.kind.plural, GROUP, target.namespace, target.name)
         if self._rights.allows(admission.context, asked):
             return
-        if body.get("aggregationRule") and self._rights.excess(admission.context, _EVERYTHING, ""):
+        gathers = body.get("aggregationRule") or (admission.old or {}).get("aggregationRule")
+        if gathers and self._rights.excess(admission.context, _EVERYTHING, ""):
             why = "must have cluster-admin privileges to use the aggregationRule"
             raise failures.forbidden(target.kind, target.name, why)
         self._require(admission, [Rule.of(each) for each in body.get("rules") or ()])
@@ -97,7 +87,14 @@ class RoleEscalation:
 
 
 def _changed(admission: Admission) -> bool:
-    """Tell whether the write touches what counts: metadata may be changed by whoever may write at all."""
-    old: Body = admission.old or {}
-    fields = _CONTENT[admission.target.kind.resource]
-    return any((admission.body.get(field) or None) != (old.get(field) or None) for field in fields)
+    """Tell whether the write may give anybody anything: all but what the end of an object needs.
+
+    Labels count: one of them has a role's rules gathered into ``admin``, ``edit`` or ``view``.
+    """
+    return admission.old is None or _giving(admission.body) != _giving(admission.old)
+
+
+def _giving(body: Body) -> Body:
+    left_out = _OF_GARBAGE_COLLECTION | _OF_THE_SERVER
+    metadata = {name: value for name, value in body["metadata"].items() if name not in left_out}
+    return {**body, "metadata": metadata}

@@ -19,7 +19,7 @@ def a_node(annotations: dict[str, str] | None = None) -> dict[str, Any]:
     return {"metadata": {"name": "edge-1", "annotations": dict(annotations or {})}}
 
 
-@pytest.mark.parametrize("user", ["kubernetes-admin", "system:node:edge-1"])
+@pytest.mark.parametrize("user", ["kubernetes-admin", "system:node:edge-1", "system:serviceaccount:ops:labeller"])
 async def test_nobody_pins_or_unpins_a_node_through_the_api(registry: Registry, client: LocalClient, user: str) -> None:
     context, node = Context(user), target(registry, "nodes", name="edge-1")
     with pytest.raises(Forbidden, match="is set when a node joins"):

@@ -118,8 +118,25 @@ async def test_a_role_that_is_not_there_cannot_be_bound(cluster: Cluster) -> Non
         await cluster.create(CLUSTER_ROLE_BINDINGS, bound("b", "ClusterRole", "none"))
 
 
-async def test_a_change_is_held_to_the_same_and_a_change_of_metadata_is_not(cluster: Cluster) -> None:
+async def test_a_change_is_held_to_the_same_but_for_what_ends_an_object(cluster: Cluster) -> None:
     target = Target(cluster.registry.kinds.of(CLUSTER_ROLES), "", "all")
-    await patch(cluster.registry, target, {"metadata": {"labels": {"a": "b"}}}, JANE)
+    await patch(cluster.registry, target, {"metadata": {"finalizers": ["example.com/kept"]}}, JANE)
+    await patch(cluster.registry, target, {"metadata": {"finalizers": None}}, JANE)
     with pytest.raises(Forbidden, match="not currently held"):
         await patch(cluster.registry, target, {"rules": [READ, ALL]}, JANE)
+
+
+async def test_a_label_that_has_a_role_gathered_gives_what_the_role_has(cluster: Cluster) -> None:
+    """Who may only label roles could else have the rules of any role gathered into one of its own."""
+    target = Target(cluster.registry.kinds.of(CLUSTER_ROLES), "", "all")
+    labelled = {"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}}}
+    with pytest.raises(Forbidden, match="not currently held"):
+        await patch(cluster.registry, target, labelled, JANE)
+
+
+async def test_a_role_that_gathered_is_not_taken_over_by_those_who_have_less(cluster: Cluster) -> None:
+    gathers = {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}
+    await cluster.create(CLUSTER_ROLES, a_role("gathers", aggregationRule=gathers), ADMIN)
+    target = Target(cluster.registry.kinds.of(CLUSTER_ROLES), "", "gathers")
+    with pytest.raises(Forbidden, match="must have cluster-admin privileges"):
+        await patch(cluster.registry, target, {"aggregationRule": None}, JANE)
