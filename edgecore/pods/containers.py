@@ -5,9 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from types import MappingProxyType
 from typing import Final
 
+from edgecore.pods.lifecycles import PLAIN, Hook, Lifecycle, lifecycle_of
+from edgecore.pods.probes import Known, Probes, ProbeSpec, probes_of
 from edgecore.pods.runtimes.base import ContainerId, ContainerState, Exit
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
@@ -92,7 +95,13 @@ class Container:
         not_before: Monotonic time of the earliest start, seconds.
         backoff_s: The delay before the next restart.
         kill_at: Monotonic time at which a stopping instance is killed, or None.
+        kill_floor: Monotonic time before which a stopping instance is not killed.
         failures: Refused starts in a row.
+        probe_specs: How an instance is probed.
+        lifecycle: What is done at an instance's start and end.
+        probes: The probes of the current instance, from when it is up.
+        hook: The hook of the current instance that is under way, or None.
+        condemned: Whether the current instance is stopped for having failed a probe.
     """
 
     pod: Uid
@@ -108,7 +117,13 @@ class Container:
     not_before: float = 0.0
     backoff_s: float = 0.0
     kill_at: float | None = None
+    kill_floor: float = 0.0
     failures: int = 0
+    probe_specs: tuple[ProbeSpec, ...] = ()
+    lifecycle: Lifecycle = PLAIN
+    probes: Probes | None = None
+    hook: Hook | None = None
+    condemned: bool = False
 
     @property
     def id(self) -> ContainerId:
@@ -131,6 +146,22 @@ class Container:
         return self.exit is not None and self.exit.exit_code == 0
 
     @property
+    def up(self) -> bool:
+        """Whether the current instance runs, its postStart hook behind it, and has not been told to end."""
+        return self.phase is Phase.RUNNING and self.hook is None
+
+    @property
+    def started(self) -> bool:
+        """Whether the current instance has come up: its postStart hook and its startup probe have succeeded."""
+        running = self.phase in (Phase.RUNNING, Phase.STOPPING)
+        return running and self.probes is not None and self.probes.started
+
+    @property
+    def ready(self) -> bool:
+        """Whether the current instance can be given work."""
+        return self.up and self.probes is not None and self.probes.ready
+
+    @property
     def outdated(self) -> bool:
         """Whether the current instance was started from another image than the pod states now."""
         return self.current is not None and self.current.image != self.image
@@ -140,6 +171,8 @@ class Container:
         """Whether an ended instance is to be followed by another."""
         if self.exit is None:
             return False
+        if self.condemned:
+            return self.restart_policy != "Never"
         if self.restart_policy == "Always" or (self.outdated and self.kind is not Kind.INIT):
             return True
         return self.restart_policy == "OnFailure" and not self.succeeded
@@ -162,16 +195,21 @@ class Container:
         self.move(Stimulus.START)
         self.attempt += 1
         self.current = None
-        self.kill_at = None
+        self.kill_at, self.kill_floor, self.condemned = None, 0.0, False
         if not self.failures:
             self.waiting = CREATING
         return self.id
 
-    def started(self, state: ContainerState) -> None:
+    def run(self, state: ContainerState) -> None:
         """Note that the current instance runs."""
         self.move(Stimulus.STARTED)
         self.current = state
         self.waiting, self.failures = CREATING, 0
+        self.hook = Hook.POST_START if self.lifecycle.post_start else None
+
+    def probe(self, began_at: float, now: float, known: Known | None, rng: Random) -> None:
+        """Begin to probe the current instance. Times are monotonic, seconds."""
+        self.probes = Probes(self.probe_specs, began_at=began_at, now=now, known=known, rng=rng)
 
     def refuse(self, waiting: Waiting, now: float) -> None:
         """Note that the runtime made no instance; the number is used again."""
@@ -190,7 +228,7 @@ class Container:
         assert state.exit is not None
         self.move(Stimulus.EXITED)
         self.current = state
-        self.kill_at = None
+        self.kill_at, self.hook, self.probes = None, None, None
         self.waiting, self.failures = CREATING, 0
         if state.exit.finished_at - state.started_at >= BACKOFF_RESET_S:
             self.backoff_s = 0.0
@@ -225,14 +263,21 @@ def containers_of(pod: Body) -> list[Container]:
     spec = pod["spec"]
     policy = spec.get("restartPolicy", "Always")
     found = [
-        Container(uid, entry["name"], Kind.SIDECAR, entry.get("image", ""), "Always")
+        _lasting(uid, entry, Kind.SIDECAR, "Always")
         if entry.get("restartPolicy") == "Always"
         # An init container of a pod that restarts its work is itself retried until it succeeds, not after.
         else Container(uid, entry["name"], Kind.INIT, entry.get("image", ""), init_policy(policy))
         for entry in spec.get("initContainers") or ()
     ]
-    found += [Container(uid, entry["name"], Kind.MAIN, entry.get("image", ""), policy) for entry in spec["containers"]]
-    return found
+    return found + [_lasting(uid, entry, Kind.MAIN, policy) for entry in spec["containers"]]
+
+
+def _lasting(uid: Uid, entry: Body, kind: Kind, policy: str) -> Container:
+    """Return a container that has probes and hooks, which what runs to completion before others has not."""
+    image = entry.get("image", "")
+    return Container(
+        uid, entry["name"], kind, image, policy, probe_specs=probes_of(entry), lifecycle=lifecycle_of(entry)
+    )
 
 
 def init_policy(policy: str) -> str:

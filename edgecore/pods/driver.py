@@ -32,6 +32,8 @@ from edgecore.pods.events import (
     ReferencesChanged,
     ReportFinished,
     ReportStatus,
+    RunHook,
+    RunProbe,
     SliceCompleted,
     StartContainer,
     VolumesFailed,
@@ -39,6 +41,7 @@ from edgecore.pods.events import (
 from edgecore.pods.lanes import Lanes
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.performer import Performer
+from edgecore.pods.prober import Prober
 from edgecore.pods.runtimes.base import ContainerState, Runtime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
@@ -89,6 +92,13 @@ class PodsDriver:
             storage=storage,
             wall=wall,
         )
+        self._prober = Prober(
+            pod_of=self._machine.get,
+            address_of=self._machine.address,
+            host_ip=settings.host_ip,
+            runtime_of=self._performer.runtime_of,
+            answer=self._handle,
+        )
         self._users: dict[ObjectKey, set[Uid]] = defaultdict(set)
         self._quiet = asyncio.Event()
         self._lanes = Lanes(self._perform, self._quiet.set)
@@ -114,6 +124,7 @@ class PodsDriver:
             async with asyncio.TaskGroup() as tasks:
                 self._running = True
                 self._lanes.open(tasks)
+                self._prober.open(tasks)
                 wanted = [held.body for held in self._desired.list(PODS)]
                 for pod in wanted:
                     self._index(pod)
@@ -123,12 +134,14 @@ class PodsDriver:
                     if pod["metadata"]["uid"] not in remembered:
                         self._warn(pod)
                 await self._closing.wait()
+                self._prober.close()
                 await self._drain()
                 self._running = False
                 self._lanes.close()
         finally:
             self._running = False
             self._lanes.close()
+            self._prober.close()
             self._disarm()
             for runtime in self._runtimes.values():
                 await runtime.close()
@@ -240,7 +253,10 @@ class PodsDriver:
 
     def _carry_out(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
-            self._lanes.add(instruction)
+            if isinstance(instruction, RunProbe | RunHook):
+                self._prober.add(instruction)
+            else:
+                self._lanes.add(instruction)
         if self._machine.idle:
             self._quiet.set()
 

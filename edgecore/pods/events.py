@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edgecore.pods.lifecycles import Hook
+from edgecore.pods.probes import Outcome, ProbeKind, ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
 from protocol.objects.keys import Body, Uid
 
@@ -125,6 +127,32 @@ class ContainerExited:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """Answer to :class:`RunProbe`.
+
+    Attributes:
+        container: The instance.
+        kind: Which probe it was.
+        outcome: How it went.
+        message: What it said, for people; already cut to a line's length.
+    """
+
+    container: ContainerId
+    kind: ProbeKind
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded:
+    """Answer to :class:`RunHook`; ``error`` is empty where it went well."""
+
+    container: ContainerId
+    hook: Hook
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodCleared:
     """Answer to :class:`ClearPod`: nothing is left of the pod on this node."""
 
@@ -142,6 +170,8 @@ Event = (
     | ContainerStarted
     | ContainerRefused
     | ContainerExited
+    | ProbeEnded
+    | HookEnded
     | PodCleared
 )
 
@@ -169,6 +199,31 @@ class SignalContainer:
 
     container: ContainerId
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunProbe:
+    """Probe the instance; answer with ProbeEnded."""
+
+    container: ContainerId
+    spec: ProbeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Run a hook of the instance; answer with HookEnded.
+
+    Attributes:
+        container: The instance.
+        hook: Which.
+        action: Its handler, which holds one of ``exec``, ``httpGet`` and ``sleep``.
+        timeout_s: It is given up after so many seconds.
+    """
+
+    container: ContainerId
+    hook: Hook
+    action: Body
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +278,8 @@ Instruction = (
     PrepareVolumes
     | StartContainer
     | SignalContainer
+    | RunProbe
+    | RunHook
     | ReleaseVolumes
     | ClearPod
     | ReportStatus

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from edgecore.pods.events import Instruction, ReportStatus, SignalContainer, StartContainer
+from edgecore.pods.events import Instruction, ReportStatus, RunHook, RunProbe, SignalContainer, StartContainer
 from protocol.objects.keys import Uid
 
 
@@ -69,6 +69,6 @@ class Lanes:
 
 
 def _uid_of(instruction: Instruction) -> Uid:
-    if isinstance(instruction, StartContainer | SignalContainer):
+    if isinstance(instruction, StartContainer | SignalContainer | RunProbe | RunHook):
         return instruction.container.pod
     return instruction.uid

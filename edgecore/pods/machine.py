@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from random import Random
 
 from edgecore.pods.events import (
     Booted,
@@ -19,11 +20,13 @@ from edgecore.pods.events import (
     ContainerRefused,
     ContainerStarted,
     Event,
+    HookEnded,
     Instruction,
     Now,
     PodApplied,
     PodCleared,
     PodRemoved,
+    ProbeEnded,
     ReferencesChanged,
     Remembered,
     SliceCompleted,
@@ -43,6 +46,8 @@ _PodEvent = (
     | ContainerStarted
     | ContainerRefused
     | ContainerExited
+    | ProbeEnded
+    | HookEnded
 )
 
 
@@ -54,10 +59,12 @@ class PodsMachine:
 
     Args:
         host_ip: The node's address, for statuses.
+        rng: Spreads the first probes of what is adopted.
     """
 
-    def __init__(self, host_ip: str) -> None:
+    def __init__(self, host_ip: str, rng: Random | None = None) -> None:
         self._host_ip = host_ip
+        self._rng = rng or Random()
         self._pods: dict[Uid, PodMachine] = {}
         self._unclaimed: dict[Uid, list[ContainerState]] = {}
         self._remembered: dict[Uid, Remembered] = {}
@@ -108,6 +115,11 @@ class PodsMachine:
         pod = self._pods.get(uid)
         return None if pod is None else pod.pod
 
+    def address(self, uid: Uid) -> str:
+        """Return the pod's address as last reported; empty where it is not known."""
+        pod = self._pods.get(uid)
+        return "" if pod is None else str(pod.status.get("podIP") or "")
+
     def statuses(self) -> list[tuple[Body, Body]]:
         """Return each pod with its status as last reported."""
         return [(pod.pod, pod.status) for pod in self._pods.values()]
@@ -154,7 +166,8 @@ class PodsMachine:
         # A name is one pod's: who had it before is not wanted any more, and stands before this one.
         namesakes = [other for other, note in self._remembered.items() if (note.namespace, note.name) == _name(pod)]
         out = self._disown(namesakes, now)
-        machine = PodMachine(pod, host_ip=self._host_ip, before=remembered.status if remembered else {}, now=now)
+        before = remembered.status if remembered else {}
+        machine = PodMachine(pod, host_ip=self._host_ip, before=before, now=now, rng=self._rng)
         machine.adopt(self._unclaimed.pop(uid, []), now)
         self._pods[uid] = machine
         return out + self._advance(machine, now)
@@ -169,7 +182,7 @@ class PodsMachine:
         for uid in uids:
             states = self._unclaimed.pop(uid, [])
             orphan = _orphan(uid, states, self._remembered.pop(uid, None))
-            machine = PodMachine(orphan, host_ip=self._host_ip, before={}, now=now)
+            machine = PodMachine(orphan, host_ip=self._host_ip, before={}, now=now, rng=self._rng)
             machine.adopt(states, now)
             machine.removed = True
             self._pods[uid] = machine
@@ -219,18 +232,22 @@ def _tell(pod: PodMachine, event: _PodEvent, now: Now) -> None:
         case VolumesFailed(_, reason, message):
             pod.volumes_failed(reason, message, now)
         case ContainerStarted(state):
-            pod.started(state)
+            pod.started(state, now)
             if state.exit is not None:
                 pod.exited(state, now)
         case ContainerRefused(container, reason, message):
             pod.refused(container, reason, message, now)
         case ContainerExited(state):
             pod.exited(state, now)
+        case ProbeEnded():
+            pod.probed(event, now)
+        case HookEnded(instance, hook, error):
+            pod.hooked(instance, hook, error, now)
 
 
 def _uid_of(event: _PodEvent) -> Uid:
     match event:
-        case ContainerRefused(container):
+        case ContainerRefused(container) | ProbeEnded(container) | HookEnded(container):
             return container.pod
         case ContainerStarted(state) | ContainerExited(state):
             return state.id.pod

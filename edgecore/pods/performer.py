@@ -113,7 +113,7 @@ class Performer:
         if pod is None:
             return None
         try:
-            runtime = self._runtime_of(pod)
+            runtime = self.runtime_of(pod)
             address = await runtime.prepare(sandbox(pod))
             spec = self._spec(pod, container, address)
             return ContainerStarted(await runtime.start(spec, self._teller(container)))
@@ -146,7 +146,12 @@ class Performer:
     def _sources(self, pod: Body, address: str = "") -> PodSources:
         return PodSources(pod, self._desired, self._settings.node_name, self._settings.host_ip, address)
 
-    def _runtime_of(self, pod: Body) -> Runtime:
+    def runtime_of(self, pod: Body) -> Runtime:
+        """Return what runs the pod.
+
+        Raises:
+            StartRefused: This agent has no such runtime.
+        """
         name = pod["spec"].get("runtimeClassName")
         handler = name or self._settings.default_runtime
         if name:

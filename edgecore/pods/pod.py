@@ -7,6 +7,7 @@ and asks for the difference, once. So an event that comes late, twice or in anot
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import Final
 
 from edgecore.pods import status as statuses
@@ -16,21 +17,25 @@ from edgecore.pods.events import (
     Instruction,
     Now,
     PrepareVolumes,
+    ProbeEnded,
     RecordEvent,
     ReleaseVolumes,
     Remembered,
     ReportFinished,
     ReportStatus,
+    RunHook,
+    RunProbe,
     SignalContainer,
     StartContainer,
 )
+from edgecore.pods.lifecycles import LAST_MOMENT_S, POST_START_MAX_S, Hook
 from edgecore.pods.preparation import Preparation
+from edgecore.pods.probes import Known, Outcome, ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
 from protocol.objects.times import parse_timestamp, timestamp
 
-SIGTERM: Final = 15
 SIGKILL: Final = 9
 DEFAULT_GRACE_S: Final = 30.0
 KILL_AGAIN_S: Final = 10.0
@@ -45,15 +50,17 @@ class PodMachine:
         host_ip: The node's address.
         before: The last recorded status, or empty.
         now: The current moment.
+        rng: Spreads the first probes of what is adopted.
     """
 
-    def __init__(self, pod: Body, *, host_ip: str, before: Body, now: Now) -> None:
+    def __init__(self, pod: Body, *, host_ip: str, before: Body, now: Now, rng: Random) -> None:
         self.uid = Uid(pod["metadata"]["uid"])
         self.pod = pod
         self.containers: list[Container] = containers_of(pod)
         self.removed = False
         self.halted = False
         self._host_ip = host_ip
+        self._rng = rng
         self._status = before
         # A report that was due when the agent died may be lost: each pod is reported once after each start.
         self._reported = False
@@ -77,6 +84,7 @@ class PodMachine:
             states = sorted((s for s in found if s.id.name == container.name), key=lambda state: state.id.attempt)
             if states:
                 container.adopt(states, now.monotonic, now.wall)
+                self._probe_adopted(container, now)
         named = {container.name for container in self.containers}
         for state in found:
             if state.id.name not in named and state.exit is None:
@@ -84,6 +92,17 @@ class PodMachine:
         for container in self.containers:
             if container.restarts and container.not_before > now.monotonic:
                 container.waiting = self._crash_loop(container, container.not_before - now.monotonic)
+
+    def _probe_adopted(self, container: Container, now: Now) -> None:
+        """Go on probing an instance, from what was last reported of it. A postStart hook is not run again."""
+        if container.phase is not Phase.RUNNING or container.current is None:
+            return
+        reported = [*(self._status.get("initContainerStatuses") or ()), *(self._status.get("containerStatuses") or ())]
+        same = (one for one in reported if one.get("containerID") == container.current.runtime_id)
+        last: Body = next(same, {})
+        known = Known(started=bool(last.get("started")), ready=bool(last.get("ready")))
+        began_at = now.monotonic - max(now.wall - container.current.started_at, 0.0)
+        container.probe(began_at, now.monotonic, known, self._rng)
 
     def apply(self, pod: Body, now: Now) -> None:
         """Note that the pod is now wanted as ``pod`` says."""
@@ -109,13 +128,18 @@ class PodMachine:
         self._record(True, reason, message)
         self._volumes.failed(now.monotonic)
 
-    def started(self, state: ContainerState) -> None:
+    def started(self, state: ContainerState, now: Now) -> None:
         """Note that an instance runs (or has ended already)."""
         container = self._current(state.id)
         if container is None or container.phase is not Phase.CREATING:
             return
-        container.started(state)
+        container.run(state)
         self._record(False, "Started", f"Started container {container.name}", container.name)
+        if container.lifecycle.post_start:
+            action = container.lifecycle.post_start
+            self._out.append(RunHook(container.id, Hook.POST_START, action, POST_START_MAX_S))
+        else:
+            container.probe(now.monotonic, now.monotonic, None, self._rng)
 
     def refused(self, instance: ContainerId, reason: str, message: str, now: Now) -> None:
         """Note that an instance could not be started."""
@@ -139,6 +163,36 @@ class PodMachine:
             message = f"Back-off restarting failed container {container.name} in pod {self._full_name}"
             self._record(True, "BackOff", message, container.name)
 
+    def probed(self, event: ProbeEnded, now: Now) -> None:
+        """Note how a probe went."""
+        container = self._current(event.container)
+        if container is None or container.probes is None or container.phase is not Phase.RUNNING:
+            return
+        container.probes.note(event.kind, event.outcome, now.monotonic)
+        kind, message = event.kind.value, event.message
+        if event.outcome is Outcome.FAILURE:
+            self._record(True, "Unhealthy", f"{kind} probe failed: {message}", container.name)
+        elif event.outcome is Outcome.UNKNOWN:
+            said = f"{kind} probe errored and resulted in unknown state: {message}"
+            self._record(True, "Unhealthy", said, container.name)
+        elif event.outcome is Outcome.WARNING:
+            self._record(True, "ProbeWarning", f"{kind} probe warning: {message}", container.name)
+
+    def hooked(self, instance: ContainerId, hook: Hook, error: str, now: Now) -> None:
+        """Note how a hook went."""
+        container = self._current(instance)
+        if container is None or container.hook is not hook:
+            return
+        container.hook = None
+        if error:
+            self._record(True, f"Failed{hook.value}Hook", f"{hook.value}Hook failed: {error}", container.name)
+        if hook is Hook.PRE_STOP:
+            self._terminate(container, now.monotonic)
+        elif error:
+            self._stop(container, now.monotonic + self._grace_s, now.monotonic, "FailedPostStartHook")
+        else:
+            container.probe(now.monotonic, now.monotonic, None, self._rng)
+
     # --- what is to be done ---------------------------------------------------------------------------------------
 
     def advance(self, now: Now, *, blocked: bool = False) -> list[Instruction]:
@@ -157,6 +211,7 @@ class PodMachine:
                 self._out.append(PrepareVolumes(self.uid))
             if self._volumes.ready:
                 self._run(now.monotonic)
+            self._probe(now.monotonic)
         self._kill_overdue(now.monotonic)
         self._release()
         self._report(now)
@@ -168,6 +223,7 @@ class PodMachine:
         """Return the monotonic time at which :meth:`advance` has something to do, if nothing happens before."""
         times = [container.kill_at for container in self.containers if container.kill_at is not None]
         if self._wanted:
+            times += [at for container in self.containers if (at := _next_probe(container)) is not None]
             if self._volumes.ready:
                 times += [container.not_before for container in self._eligible() if _startable(container)]
             times += [self._deadline] if self._deadline is not None else []
@@ -214,16 +270,33 @@ class PodMachine:
             yield container
             if container.kind is Kind.INIT and not container.succeeded:
                 return
-            if container.kind is Kind.SIDECAR and container.phase is not Phase.RUNNING and not working:
+            if container.kind is Kind.SIDECAR and not (container.up and container.started) and not working:
+                return
+            if container.hook is Hook.POST_START:
                 return
 
     def _keep(self, container: Container, now: float) -> None:
         if container.phase is Phase.RUNNING and container.outdated and container.kind is not Kind.INIT:
             message = f"Container {container.name} definition changed, will be restarted"
-            self._record(False, "Killing", message, container.name)
-            self._stop(container, now + self._grace_s)
+            self._stop(container, now + self._grace_s, now, message)
         if _startable(container) and now >= container.not_before:
             self._out.append(StartContainer(container.begin()))
+
+    def _probe(self, now: float) -> None:
+        for container in self.containers:
+            if not container.up or container.probes is None:
+                continue
+            if container.probes.failed is not None:
+                self._condemn(container, container.probes.failed, now)
+            else:
+                self._out += [RunProbe(container.id, spec) for spec in container.probes.due(now)]
+
+    def _condemn(self, container: Container, probe: ProbeSpec, now: float) -> None:
+        container.condemned = True
+        message = f"Container {container.name} failed {probe.kind.value.lower()} probe"
+        message += ", will be restarted" if container.restart_policy != "Never" else ""
+        grace_s = self._grace_s if probe.grace_s is None else probe.grace_s
+        self._stop(container, now + grace_s, now, message)
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -241,28 +314,46 @@ class PodMachine:
         deadline = self._stop_began + self._grace_s
         others = [container for container in self.containers if container.kind is not Kind.SIDECAR]
         for container in others:
-            self._stop(container, deadline)
+            self._stop(container, deadline, now, f"Stopping container {container.name}")
         if any(container.active for container in others):
             return
         for sidecar in reversed([container for container in self.containers if container.kind is Kind.SIDECAR]):
-            self._stop(sidecar, max(deadline, now + 2.0))
+            self._stop(sidecar, max(deadline, now + LAST_MOMENT_S), now, f"Stopping container {sidecar.name}")
             if sidecar.active:
                 return
 
-    def _stop(self, container: Container, kill_at: float) -> None:
+    def _stop(self, container: Container, kill_at: float, now: float, why: str) -> None:
+        """Have the current instance end by ``kill_at``: by its preStop hook, then its stop signal, then a kill."""
         if container.phase is Phase.RUNNING:
             container.move(Stimulus.STOP)
-            container.kill_at = kill_at
-            if not container.outdated or not self._wanted:
-                self._record(False, "Killing", f"Stopping container {container.name}", container.name)
-            self._out.append(SignalContainer(container.id, SIGTERM))
+            container.kill_at, container.hook = kill_at, None
+            self._record(False, "Killing", why, container.name)
+            action = container.lifecycle.pre_stop
+            if action and kill_at > now:
+                container.hook = Hook.PRE_STOP
+                self._out.append(RunHook(container.id, Hook.PRE_STOP, action, kill_at - now))
+            else:
+                self._out.append(SignalContainer(container.id, container.lifecycle.stop_signal))
         elif container.phase is Phase.STOPPING and container.kill_at is not None:
-            container.kill_at = min(container.kill_at, kill_at)
+            container.kill_at = max(min(container.kill_at, kill_at), container.kill_floor)
+
+    def _terminate(self, container: Container, now: float) -> None:
+        """Go on from the preStop hook to the stop signal, which is left a moment to have its effect."""
+        container.hook = None
+        container.kill_floor = now + LAST_MOMENT_S
+        container.kill_at = max(container.kill_at or now, container.kill_floor)
+        self._out.append(SignalContainer(container.id, container.lifecycle.stop_signal))
 
     def _kill_overdue(self, now: float) -> None:
         for container in self.containers:
-            if container.kill_at is not None and now >= container.kill_at:
-                container.kill_at = now + KILL_AGAIN_S
+            if container.kill_at is None or now < container.kill_at:
+                continue
+            if container.hook is Hook.PRE_STOP:
+                message = "PreStopHook failed: it did not end within the grace period"
+                self._record(True, "FailedPreStopHook", message, container.name)
+                self._terminate(container, now)
+            else:
+                container.kill_at = container.kill_floor = now + KILL_AGAIN_S
                 self._out.append(SignalContainer(container.id, SIGKILL))
 
     def _set_deadline(self, now: Now) -> None:
@@ -350,10 +441,23 @@ class PodMachine:
                 raise LocalProtocolError(f"{container.name} is {container.phase.name} without an instance")
             if (container.kill_at is not None) != (container.phase is Phase.STOPPING):
                 raise LocalProtocolError(f"{container.name} is {container.phase.name} with kill_at {container.kill_at}")
+            if container.hook is not None and _HOOKED_IN[container.hook] is not container.phase:
+                raise LocalProtocolError(f"{container.name} is {container.phase.name} with hook {container.hook}")
+            if container.probes is not None:
+                container.probes.check_invariants()
+                if container.phase not in (Phase.RUNNING, Phase.STOPPING):
+                    raise LocalProtocolError(f"{container.name} is {container.phase.name} and probed")
         if self._clearing and self.active:
             raise LocalProtocolError(f"pod {self.uid} is cleared while it runs")
         if self._volumes.released and self.active:
             raise LocalProtocolError(f"pod {self.uid} runs without its volumes")
+
+
+_HOOKED_IN: Final = {Hook.POST_START: Phase.RUNNING, Hook.PRE_STOP: Phase.STOPPING}
+
+
+def _next_probe(container: Container) -> float | None:
+    return container.probes.next_at() if container.up and container.probes is not None else None
 
 
 def _startable(container: Container) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgecore.pods.containers import Container, Kind, Phase
+from edgecore.pods.lifecycles import Hook
 from edgecore.pods.runtimes.base import ContainerState
 from protocol.objects.conditions import find_condition, set_condition
 from protocol.objects.keys import Body
@@ -35,7 +36,7 @@ def phase_of(containers: Sequence[Container], restart_policy: str) -> str:
         if container.kind is Kind.INIT and not container.succeeded:
             return FAILED if container.exit is not None and not container.restarts else PENDING
     mains = [container for container in containers if container.kind is Kind.MAIN]
-    if any(container.current is None and container.previous is None for container in mains):
+    if any(container.previous is None and (container.current is None or _begins(container)) for container in mains):
         return PENDING
     if any(container.exit is None or container.restarts for container in mains):
         return RUNNING
@@ -86,21 +87,24 @@ def pod_status(
 
 
 def is_ready(container: Container) -> bool:
-    """Tell whether the container counts as ready: without probes, when it runs; an init container, when done."""
-    if container.kind is Kind.INIT:
-        return container.succeeded
-    return container.phase is Phase.RUNNING
+    """Tell whether the container counts as ready; an init container does when it is done."""
+    return container.succeeded if container.kind is Kind.INIT else container.ready
+
+
+def _begins(container: Container) -> bool:
+    """Tell whether the container's postStart hook is under way, during which it does not count as running."""
+    return container.hook is Hook.POST_START
 
 
 def _container_status(container: Container, containers: Sequence[Container], verdict: Verdict) -> Body:
     state = container.current
-    running = container.phase in (Phase.RUNNING, Phase.STOPPING)
+    running = container.phase in (Phase.RUNNING, Phase.STOPPING) and not _begins(container)
     status: Body = {
         "name": container.name,
         "image": container.image,
         "imageID": state.image_id if state is not None else "",
         "ready": is_ready(container),
-        "started": running if container.kind is not Kind.INIT else False,
+        "started": container.started if container.kind is not Kind.INIT else False,
         "restartCount": max(container.attempt, 0),
         "lastState": {},
     }
