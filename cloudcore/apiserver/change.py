@@ -84,27 +84,20 @@ async def _attempt(
     _check_version(target, wanted, record)
     managed = (wanted.get("metadata") or {}).get(FIELD)
     body = view.write(present, wanted)
-    if view.status_only:
-        decode(registry.schemas, target.kind, body, context)
-        if target.kind.custom is not None:
-            target.kind.custom.default_status(body)
-        admission = Admission(Operation.UPDATE, target, body, old, context, registry.store, registry.now())
-        await registry.admission.mutate(admission)
-        check_status(target.kind, body, old)
-        await registry.admission.validate(admission)
-    else:
-        await _admit(registry, target, body, old, context)
-    if applied or is_noted(context, status_only=view.status_only):
-        body["metadata"] = dict(body["metadata"])
-        if applied:
-            body["metadata"][FIELD] = managed
-        else:
-            note_update(registry.kinds, target, old, body, context, given=managed, now=registry.now())
-    if body == old or (applied and is_same_but_for_times(body, old)):
-        return record
-    if context.dry_run:
-        return retained(record, body)
-    return await _write(registry, target, view, body, record)
+    now = registry.now() if view.status_only else ""
+    with Admission(Operation.UPDATE, target, body, old, context, registry.store, now) as admission:
+        await (_admit_status if view.status_only else _admit)(registry, admission, old)
+        if applied or is_noted(context, status_only=view.status_only):
+            body["metadata"] = dict(body["metadata"])
+            if applied:
+                body["metadata"][FIELD] = managed
+            else:
+                note_update(registry.kinds, target, old, body, context, given=managed, now=registry.now())
+        if body == old or (applied and is_same_but_for_times(body, old)):
+            return record
+        if context.dry_run:
+            return retained(record, body)
+        return await _write(registry, target, view, body, record)
 
 
 def _check_version(target: Target, wanted: Body, record: Record) -> None:
@@ -121,14 +114,25 @@ def _check_version(target: Target, wanted: Body, record: Record) -> None:
         )
 
 
-async def _admit(registry: Registry, target: Target, body: Body, old: Body, context: Context) -> None:
+async def _admit_status(registry: Registry, admission: Admission, old: Body) -> None:
+    """Bring an object with another status into its final form, or refuse it."""
+    kind, body = admission.target.kind, admission.body
+    decode(registry.schemas, kind, body, admission.context)
+    if kind.custom is not None:
+        kind.custom.default_status(body)
+    await registry.admission.mutate(admission)
+    check_status(kind, body, old)
+    await registry.admission.validate(admission)
+
+
+async def _admit(registry: Registry, admission: Admission, old: Body) -> None:
     """Bring the object to be into its final form, or refuse it."""
+    target, body = admission.target, admission.body
     kind = target.kind
-    decode(registry.schemas, kind, body, context)
+    decode(registry.schemas, kind, body, admission.context)
     strategy.address(target, body)
     strategy.prepare_update(target, body, old)
     kind.defaults(body)
-    admission = Admission(Operation.UPDATE, target, body, old, context, registry.store)
     await registry.admission.mutate(admission)
     strategy.count_generation(kind, body, old)
     if not check_part(kind, target.subresource, body, old):

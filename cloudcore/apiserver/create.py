@@ -56,13 +56,13 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
         note_creation(target, body, context, registry.now())
     metadata = body["metadata"]
     named = Target(kind, target.namespace, metadata.get("name", ""))
-    admission = Admission(Operation.CREATE, named, body, None, context, registry.store)
-    await registry.admission.mutate(admission)
-    check_create(kind, body)
-    await registry.admission.validate(admission)
-    if context.dry_run:
-        return await _dry_run(registry, named, body, uid)
-    return await _store(registry, named, body, uid)
+    with Admission(Operation.CREATE, named, body, None, context, registry.store) as admission:
+        await registry.admission.mutate(admission)
+        check_create(kind, body)
+        await registry.admission.validate(admission)
+        if context.dry_run:
+            return await _dry_run(registry, named, body, uid)
+        return await _store(registry, named, body, uid)
 
 
 async def _store(registry: Registry, target: Target, body: Body, uid: Uid) -> Record:

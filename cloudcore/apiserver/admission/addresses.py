@@ -45,7 +45,7 @@ class ServiceAddresses:
             Invalid: The address asked for is taken, or not of the range.
             InternalError: The range is used up.
         """
-        spec, key = admission.body["spec"], admission.target.key
+        spec = admission.body["spec"]
         if spec.get("type") == "ExternalName":
             return
         address = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), "")
@@ -53,14 +53,12 @@ class ServiceAddresses:
             spec["clusterIP"], spec["clusterIPs"] = HEADLESS, spec.get("clusterIPs") or [HEADLESS]
             return
         if not address:
-            drawn = await self._allocations.draw(admission.store, self._candidates(), key)
+            drawn = await self._allocations.draw(self._candidates(), admission)
             if drawn is None:
                 raise InternalError("failed to allocate a serviceIP: range is full")
             address = drawn
         elif not await self._check(admission, address):
             return
-        if not admission.context.dry_run:
-            self._allocations.take(address, key)
         spec["clusterIP"] = address
         spec["clusterIPs"] = spec.get("clusterIPs") or [address]
 
@@ -73,7 +71,7 @@ class ServiceAddresses:
         why = ""
         if parsed not in self._network:
             why = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {self._network}"
-        elif not await self._allocations.is_free(admission.store, address, admission.target.key):
+        elif not await self._allocations.claim(address, admission):
             why = "provided IP is already allocated"
         if why and not _kept(admission, address):
             wrong = invalid("spec.clusterIPs", [address], f"failed to allocate IP {address}: {why}")

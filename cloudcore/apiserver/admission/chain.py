@@ -8,9 +8,9 @@ after it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.store.base import Store
@@ -27,7 +27,7 @@ class Operation(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """One write on its way in.
+    """One write on its way in, a context manager around all of it: what plugins hold for it ends with the context.
 
     Attributes:
         operation: What it does.
@@ -37,6 +37,7 @@ class Admission:
         context: Who asks.
         store: Where a plugin looks up what it needs.
         now: The present time as objects carry it, where a status is written; empty elsewhere.
+        endings: Called once the write is stored, refused or given up; plugins add to it.
     """
 
     operation: Operation
@@ -46,6 +47,14 @@ class Admission:
     context: Context
     store: Store
     now: str = ""
+    endings: list[Callable[[], None]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self.endings:
+            end()
 
 
 class Plugin(Protocol):

@@ -72,26 +72,23 @@ class NodePorts:
     async def _one(
         self, admission: Admission, wanted: int, protocol: str, path: str, taken: set[tuple[int, str]]
     ) -> int:
-        store, key = admission.store, admission.target.key
+        chosen = (wanted, protocol)
         if wanted:
             why = ""
-            if (wanted, protocol) in taken or not await self._allocations.is_free(store, (wanted, protocol), key):
-                why = "provided port is already allocated"
-            elif wanted not in NODE_PORTS and not _kept(admission, wanted, protocol):
+            if wanted not in NODE_PORTS and not _kept(admission, wanted, protocol):
                 bounds = f"{NODE_PORTS[0]}-{NODE_PORTS[-1]}"
                 why = f"provided port is not in the valid range. The range of valid ports is {bounds}"
+            elif chosen in taken or not await self._allocations.claim(chosen, admission):
+                why = "provided port is already allocated"
             if why:
-                raise failures.invalid(admission.target.kind, key.name, [invalid(path, wanted, why)])
-            chosen = (wanted, protocol)
+                raise failures.invalid(admission.target.kind, admission.target.name, [invalid(path, wanted, why)])
         else:
             candidates = ((port, protocol) for port in self._candidates() if (port, protocol) not in taken)
-            drawn = await self._allocations.draw(store, candidates, key)
+            drawn = await self._allocations.draw(candidates, admission)
             if drawn is None:
                 raise InternalError("failed to allocate a nodePort: range is full")
             chosen = drawn
         taken.add(chosen)
-        if not admission.context.dry_run:
-            self._allocations.take(chosen, key)
         return chosen[0]
 
     def _candidates(self) -> Iterator[int]:

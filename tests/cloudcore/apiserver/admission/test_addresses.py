@@ -7,12 +7,14 @@ from random import Random
 import pytest
 
 from cloudcore.apiserver.admission.addresses import ServiceAddresses
-from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.admission.chain import Admission, AdmissionChain, Operation
+from cloudcore.apiserver.admission.nodeports import NodePorts
 from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
-from cloudcore.errors import InternalError, Invalid
+from cloudcore.errors import Forbidden, InternalError, Invalid
+from protocol.objects.keys import Body
 from tests.support.registries import a_service, make_registry, target
 
 
@@ -94,3 +96,69 @@ async def test_a_dry_run_takes_no_address() -> None:
         await create(registry, target(registry, "services", "default"), body, Context("admin", dry_run=True))
     await LocalClient(registry).create("services", a_service())
     await registry.store.close()
+
+
+class Gate:
+    """A policy that keeps writes waiting until it is opened, and refuses those of Services that are to fail."""
+
+    validating = True
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
+        return True
+
+    async def admit(self, admission: Admission) -> None:
+        self.reached.set()
+        await self.open.wait()
+        if admission.target.name == "fails":
+            raise Forbidden("no")
+
+
+@pytest.fixture
+async def gate(registry: Registry) -> Gate:
+    gate = Gate()
+    registry.admission = AdmissionChain([ServiceAddresses(), NodePorts(), gate])
+    return gate
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"clusterIP": "10.96.5.5"}, {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}]}],
+    ids=["address", "port"],
+)
+async def test_what_two_ask_for_in_the_same_instant_goes_to_the_first(
+    client: LocalClient, gate: Gate, wanted: Body
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(client.create("services", a_service("a", **wanted)))
+        await gate.reached.wait()
+        with pytest.raises(Invalid, match="already allocated"):
+            await client.create("services", a_service("b", **wanted))
+        gate.open.set()
+    assert first.result()["metadata"]["name"] == "a"
+
+
+async def test_what_a_write_asked_for_is_free_again_once_it_has_failed(client: LocalClient, gate: Gate) -> None:
+    gate.open.set()
+    with pytest.raises(Forbidden):
+        await client.create("services", a_service("fails", clusterIP="10.96.5.5"))
+    stored = await client.create("services", a_service("b", clusterIP="10.96.5.5"))
+    assert stored["spec"]["clusterIP"] == "10.96.5.5"
+
+
+async def test_an_update_holds_what_it_asks_for_until_it_is_stored(client: LocalClient, gate: Gate) -> None:
+    gate.open.set()
+    await client.create("services", a_service("a", type="ExternalName", externalName="a.b"))
+    gate.open.clear()
+    gate.reached.clear()
+    back = {"spec": {"type": "ClusterIP", "externalName": None, "clusterIP": "10.96.5.5"}}
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(client.patch("services", "default", "a", back))
+        await gate.reached.wait()
+        with pytest.raises(Invalid, match="already allocated"):
+            await client.create("services", a_service("b", clusterIP="10.96.5.5"))
+        gate.open.set()
+    assert first.result()["spec"]["clusterIP"] == "10.96.5.5"
