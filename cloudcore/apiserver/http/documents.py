@@ -57,7 +57,7 @@ class Documents:
         self._table = kinds
         self._readiness = readiness
         self._exposition = exposition
-        self._openapi = OpenApi(kinds)
+        self._openapi = OpenApi(kinds, REVIEW_KINDS)
 
     @property
     def _kinds(self) -> tuple[Kind, ...]:

@@ -36,17 +36,19 @@ class OpenApi:
     """The documents of one table of kinds.
 
     Args:
-        kinds: All kinds.
+        kinds: All kinds that have objects.
+        reviews: The kinds that are asked and not kept.
     """
 
-    def __init__(self, kinds: Iterable[Kind]) -> None:
+    def __init__(self, kinds: Iterable[Kind], reviews: Iterable[Kind] = ()) -> None:
         self._table = kinds
+        self._reviews = tuple(reviews)
         # With what each was built from: custom kinds come, change and go.
         self._built: dict[str, tuple[tuple[Kind, ...], bytes]] = {}
 
     @property
     def _kinds(self) -> tuple[Kind, ...]:
-        return tuple(self._table)
+        return (*self._table, *self._reviews)
 
     def index(self) -> Document:
         """Return ``/openapi/v3``: where each group-version's document is, with a hash to cache it by."""
@@ -149,7 +151,7 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
     for kind in kinds:
         if kind.custom is not None:
             found.update(custom_schemas(kind, schema_name(kind), prefix))
-        for suffix in ("", "List"):
+        for suffix in ("", "List") if "list" in kind.verbs else ("",):
             found.setdefault(schema_name(kind) + suffix, _open_schema(kind, suffix, v2=prefix == _V2))
     for schema in found.values():
         if "$ref" in schema:

@@ -8,7 +8,9 @@ import aiohttp
 import pytest
 
 from cloudcore.apiserver.http.openapi import OpenApi, convert, reachable
+from cloudcore.apiserver.http.reviews import REVIEW_KINDS
 from cloudcore.apiserver.kinds import builtin_kinds
+from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.errors import NotFound
 
 V3 = "#/components/schemas/"
@@ -16,7 +18,7 @@ V3 = "#/components/schemas/"
 
 @pytest.fixture(scope="module")
 def openapi() -> OpenApi:
-    return OpenApi(builtin_kinds())
+    return OpenApi(builtin_kinds(), REVIEW_KINDS)
 
 
 def document(compressed: bytes) -> dict[str, Any]:
@@ -45,6 +47,11 @@ def test_the_second_version_holds_too(openapi: OpenApi) -> None:
     assert {ref.removeprefix("#/definitions/") for ref in references(built)} <= set(built["definitions"])
 
 
+def test_type_fields_are_plain_strings_as_kubectl_explain_shows_them(openapi: OpenApi) -> None:
+    deployment = document(openapi.v3("apis/apps/v1"))["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"]
+    assert not [name for name in ("apiVersion", "kind") if "enum" in deployment["properties"][name]]
+
+
 def test_operations_say_what_clients_look_for(openapi: OpenApi) -> None:
     paths = document(openapi.v3("apis/apps/v1"))["paths"]
     patch = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
@@ -67,6 +74,15 @@ def test_a_kind_without_a_schema_takes_anything(openapi: OpenApi) -> None:
 def test_a_kind_without_a_schema_lists_no_properties_where_kubectl_would_take_them_for_all(openapi: OpenApi) -> None:
     name = "io.aiokubeedge.edge.v1alpha1.ObjectTrace"
     assert "properties" not in document(openapi.v2())["definitions"][name]
+
+
+@pytest.mark.parametrize("kind", REVIEW_KINDS, ids=lambda kind: kind.kind)
+def test_what_is_asked_and_not_kept_is_described(openapi: OpenApi, kind: Kind) -> None:
+    built = document(openapi.v3(f"apis/{kind.group}/{kind.version}"))
+    place = f"/apis/{kind.group}/{kind.version}/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.plural}"
+    assert {"post", "parameters"} == built["paths"][place].keys()
+    assert "spec" in built["components"]["schemas"][kind.schema]["properties"] or kind.kind == "SelfSubjectReview"
+    assert f"{kind.schema}List" not in built["components"]["schemas"]
 
 
 def test_a_group_version_that_is_not_there(openapi: OpenApi) -> None:
