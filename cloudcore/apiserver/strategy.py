@@ -5,6 +5,8 @@ Source: Kubernetes' ``registry/rest`` create and update strategies.
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.context import Target
 from cloudcore.apiserver.kinds.kind import Kind
@@ -75,6 +77,8 @@ def prepare_create(registry: Registry, kind: Kind, body: Body) -> str:
         metadata["generation"] = 1
     if kind.status and not kind.status_at_create:
         body.pop("status", None)
+        if kind.first_status is not None:
+            body["status"] = deepcopy(dict(kind.first_status))
     kind.prepare_create(body)
     return uid
 

@@ -51,7 +51,9 @@ class Record:
 
     @property
     def json(self) -> bytes:
-        """The object as JSON with its ``resourceVersion``, made by concatenation."""
+        """The object as JSON with its ``resourceVersion``, made by concatenation; one never stored has none."""
+        if not self.revision:
+            return b'{"metadata":{%b' % self.tail
         return b'{"metadata":{"resourceVersion":"%d",%b' % (self.revision, self.tail)
 
     def decode(self) -> Body:

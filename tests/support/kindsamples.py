@@ -208,11 +208,35 @@ webhooks:
   admissionReviewVersions: [v1]
   sideEffects: None
   clientConfig: {{url: "https://changes.example.com/pods"}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: few-replicas}}
+spec:
+  matchConstraints:
+    resourceRules: [{{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}}]
+  validations: [{{expression: object.spec.replicas <= 5}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: few-replicas}}
+spec: {{policyName: few-replicas, validationActions: [Deny], matchResources: {{}}}}
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {{name: v1beta1.external.metrics.k8s.io}}
+spec:
+  group: external.metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  service: {{name: adapter, namespace: default}}
 """
 
 _PLURALS = {
     "Ingress": "ingresses",
     "IngressClass": "ingressclasses",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "NetworkPolicy": "networkpolicies",
     "StorageClass": "storageclasses",
     "CSIStorageCapacity": "csistoragecapacities",

@@ -99,6 +99,7 @@ def _status_to_v2(status: Body, noted: Body) -> Body:
 
 def _status_to_v1(status: Body) -> tuple[Body, dict[str, str]]:
     converted = {name: value for name, value in status.items() if name not in {"currentMetrics", "conditions"}}
+    converted.setdefault("currentReplicas", 0)  # version 1 always has it
     noted = {}
     metrics = status.get("currentMetrics") or []
     for metric in metrics:

@@ -156,6 +156,8 @@ def _schemas(kinds: Iterable[Kind], prefix: str) -> Document:
     for schema in found.values():
         if "$ref" in schema:
             schema.pop("description", None)
+        for name in ("apiVersion", "kind"):  # the definitions know an object's kind; Kubernetes' documents do not say
+            (schema.get("properties") or {}).get(name, {}).pop("enum", None)
     return found
 
 

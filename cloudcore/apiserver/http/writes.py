@@ -90,7 +90,7 @@ async def handle_delete(call: Call) -> web.StreamResponse:
     """Delete an object, or begin to."""
     options = await _delete_options(call)
     deletion = await delete(call.registry, call.target, _deletion_context(call, options), read_options(options))
-    if not deletion.removed:
+    if not deletion.removed or call.target.kind.returns_deleted:
         return _written(call, deletion.record)
     return respond_object(call.request, success(_details(call, deletion)), warnings=call.context.warnings)
 

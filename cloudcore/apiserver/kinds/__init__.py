@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cloudcore.apiserver.kinds import (
+    aggregation,
     apps,
     autoscaling,
     batch,
@@ -38,6 +39,7 @@ _GROUPS = (
     events,
     certificates,
     webhooks,
+    aggregation,
     metrics,
     edge,
 )

@@ -10,6 +10,7 @@ from cloudcore.apiserver.defaults.workloads import (
     default_replicaset,
     default_statefulset,
 )
+from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import SCALE, Kind, no_controller, status_of
 from cloudcore.apiserver.validation.controllers import (
     check_controller_revision,
@@ -32,6 +33,7 @@ ROWS: Final = (
         categories=("all",),
         subresources=(status_of("Deployment", "apps"), SCALE),
         status=True,
+        first_status={},
         generation=True,
         defaults=default_deployment,
         validate=check_deployment,
@@ -47,6 +49,7 @@ ROWS: Final = (
         subresources=(status_of("ReplicaSet", "apps"), SCALE),
         fields={"status.replicas": "0"},
         status=True,
+        first_status={"replicas": 0},
         generation=True,
         defaults=default_replicaset,
         validate=check_replicaset,
@@ -61,6 +64,7 @@ ROWS: Final = (
         categories=("all",),
         subresources=(status_of("DaemonSet", "apps"),),
         status=True,
+        first_status=strategies.NO_DAEMONS,
         generation=True,
         inert=no_controller("DaemonSets"),
         defaults=default_daemonset,
@@ -76,6 +80,7 @@ ROWS: Final = (
         categories=("all",),
         subresources=(status_of("StatefulSet", "apps"), SCALE),
         status=True,
+        first_status={"availableReplicas": 0, "replicas": 0},
         generation=True,
         inert=no_controller("StatefulSets"),
         defaults=default_statefulset,

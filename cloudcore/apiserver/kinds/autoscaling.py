@@ -23,6 +23,7 @@ _V2: Final = Kind(
     categories=("all",),
     subresources=(status_of(_KIND, _GROUP, "v2"),),
     status=True,
+    first_status={"desiredReplicas": 0},
     inert=no_controller(f"{_KIND}s"),
     defaults=default_autoscaler,
     validate=check_autoscaler,

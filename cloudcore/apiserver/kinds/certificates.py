@@ -22,6 +22,7 @@ ROWS: Final = (
         subresources=(status_of(_KIND, _GROUP), Subresource(name="approval", kind=_KIND, group=_GROUP)),
         fields={"spec.signerName": ""},
         status=True,
+        first_status={},
         prepare_update=strategies.changed_certificate_request,
         validate=check_request,
         validate_status=check_request_status,

@@ -135,6 +135,9 @@ class Kind:
         fields: Paths that field selectors may name beyond the metadata's, with the value an absent one has.
         status: Whether it has a status that only the status subresource writes.
         status_at_create: Whether a client may give the status when it creates the object (nodes).
+        first_status: The status of a new object, before anyone has reported one: clients rely on its being there.
+            None: it has none.
+        returns_deleted: Whether a deletion is answered with the object that is gone, instead of with a Status.
         generation: Whether ``metadata.generation`` counts the changes of everything but metadata and status.
         graceful: Whether a deletion waits for the node that runs it (pods).
         virtual: Whether its objects come from a provider instead of the store; the registry knows who takes new ones.
@@ -170,6 +173,8 @@ class Kind:
     fields: Mapping[str, str] = field(default_factory=dict)
     status: bool = False
     status_at_create: bool = False
+    first_status: Mapping[str, Any] | None = None
+    returns_deleted: bool = False
     generation: bool = False
     graceful: bool = False
     virtual: bool = False

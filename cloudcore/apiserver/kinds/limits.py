@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudcore.apiserver.defaults.policies import default_limit_range
+from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, status_of
 from cloudcore.apiserver.validation.limits import (
     check_disruption_budget,
@@ -31,6 +32,8 @@ ROWS: Final = (
         short_names=("quota",),
         subresources=(status_of("ResourceQuota"),),
         status=True,
+        first_status={},
+        returns_deleted=True,
         validate=check_quota,
         validate_update=check_quota_update,
     ),
@@ -42,6 +45,7 @@ ROWS: Final = (
         short_names=("pdb",),
         subresources=(status_of("PodDisruptionBudget", "policy"),),
         status=True,
+        first_status=strategies.NO_DISRUPTIONS,
         generation=True,
         validate=check_disruption_budget,
     ),

@@ -37,6 +37,7 @@ ROWS: Final = (
         short_names=("ing",),
         subresources=(status_of("Ingress", _GROUP),),
         status=True,
+        first_status={"loadBalancer": {}},
         generation=True,
         validate=check_ingress,
     ),

@@ -5,10 +5,22 @@ Source: Kubernetes ``registry/*/strategy.go``: PrepareForCreate and PrepareForUp
 
 from __future__ import annotations
 
+from typing import Final
+
 from protocol.objects.keys import Body
 from protocol.objects.qos import qos_class
 
 NAMESPACE_FINALIZER = "kubernetes"
+
+NO_DAEMONS: Final = {
+    "currentNumberScheduled": 0,
+    "desiredNumberScheduled": 0,
+    "numberMisscheduled": 0,
+    "numberReady": 0,
+}
+"""First status of a DaemonSet."""
+NO_DISRUPTIONS: Final = {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}
+"""First status of a PodDisruptionBudget."""
 
 
 def new_pod(body: Body) -> None:

@@ -26,7 +26,7 @@ async def test_a_client_cannot_choose_what_the_server_sets(client: LocalClient) 
     assert stored["metadata"]["uid"] != "mine"
     assert stored["metadata"]["creationTimestamp"] == START
     assert stored["metadata"]["generation"] == 1
-    assert "status" not in stored
+    assert stored["status"] == {}
 
 
 async def test_the_body_given_in_process_stays_the_callers(client: LocalClient) -> None:
@@ -93,6 +93,7 @@ async def test_a_dry_run_answers_as_if_and_stores_nothing(registry: Registry, cl
     context = a_context(dry_run=True)
     record = await create(registry, target(registry, "pods", "default"), a_pod(), context)
     assert record.decode()["spec"]["restartPolicy"] == "Always"
+    assert "resourceVersion" not in record.decode()["metadata"]
     with pytest.raises(NotFound):
         await client.get("pods", "default", "web")
     await client.create("pods", a_pod())

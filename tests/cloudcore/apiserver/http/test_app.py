@@ -270,6 +270,19 @@ async def test_delete_options_in_the_body_and_in_the_query(server: RunningServer
         assert (await response.json())["metadata"]["finalizers"] == ["orphan"]
 
 
+async def test_a_deletion_answers_with_a_status_or_for_some_kinds_with_what_is_gone(
+    server: RunningServer, admin: aiohttp.ClientSession
+) -> None:
+    pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    uid = (await server.client.create("pods", pod))["metadata"]["uid"]
+    async with admin.delete("/api/v1/namespaces/default/pods/p") as response:
+        answer = await response.json()
+        assert (answer["kind"], answer["metadata"]["uid"]) == ("Pod", uid)
+    await server.client.create("configmaps", {"metadata": {"name": "a", "namespace": "default"}})
+    async with admin.delete(f"{CONFIGMAPS}/a") as response:
+        assert (await response.json())["kind"] == "Status"
+
+
 async def test_delete_collection_takes_what_is_selected(server: RunningServer, admin: aiohttp.ClientSession) -> None:
     for name, tier in (("a", "x"), ("b", "y")):
         metadata = {"name": name, "namespace": "default", "labels": {"tier": tier}}

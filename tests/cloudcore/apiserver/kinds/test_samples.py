@@ -81,12 +81,54 @@ async def test_a_good_object_is_stored_and_a_second_write_of_it_changes_nothing(
         ("validatingwebhookconfigurations.admissionregistration.k8s.io", "webhooks/0/failurePolicy", "Fail"),
         ("validatingwebhookconfigurations.admissionregistration.k8s.io", "webhooks/0/clientConfig/service/port", 443),
         ("mutatingwebhookconfigurations.admissionregistration.k8s.io", "webhooks/0/reinvocationPolicy", "Never"),
+        ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/failurePolicy", "Fail"),
+        ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/matchConstraints/matchPolicy", "Equivalent"),
+        (
+            "validatingadmissionpolicies.admissionregistration.k8s.io",
+            "spec/matchConstraints/resourceRules/0/scope",
+            "*",
+        ),
+        (
+            "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+            "spec/matchResources/namespaceSelector",
+            {},
+        ),
+        ("apiservices.apiregistration.k8s.io", "spec/service/port", 443),
     ],
 )
 async def test_absent_fields_are_filled(
     client: LocalClient, registry: Registry, resource: str, path: str, value: Any
 ) -> None:
     assert at(await created(client, registry, sample(resource)), path) == value
+
+
+@pytest.mark.parametrize(
+    ("resource", "status"),
+    [
+        ("replicationcontrollers", {"replicas": 0}),
+        ("statefulsets.apps", {"availableReplicas": 0, "replicas": 0}),
+        (
+            "daemonsets.apps",
+            {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0},
+        ),
+        ("jobs.batch", {}),
+        ("cronjobs.batch", {}),
+        ("horizontalpodautoscalers.autoscaling", {"desiredReplicas": 0}),
+        (
+            "poddisruptionbudgets.policy",
+            {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
+        ),
+        ("ingresses.networking.k8s.io", {"loadBalancer": {}}),
+        ("resourcequotas", {}),
+        ("certificatesigningrequests.certificates.k8s.io", {}),
+        ("volumeattachments.storage.k8s.io", {"attached": False}),
+    ],
+)
+async def test_a_new_object_has_a_status_whatever_its_creator_says(
+    client: LocalClient, registry: Registry, resource: str, status: Body
+) -> None:
+    body = sample(resource) | {"status": {"replicas": 7}}
+    assert (await created(client, registry, body))["status"] == status
 
 
 async def test_a_job_selects_its_own_pods_by_its_uid(client: LocalClient, registry: Registry) -> None:
@@ -109,6 +151,42 @@ def changed(body: Body, path: str, value: Any) -> Body:
 
 
 BAD = [
+    ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/validations", [], "spec.validations"),
+    ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/failurePolicy", "Shrug", "spec.failurePolicy"),
+    ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/paramKind", {}, "spec.paramKind.kind"),
+    (
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "spec/matchConstraints",
+        None,
+        "spec.matchConstraints",
+    ),
+    (
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "spec/validations/0/expression",
+        " ",
+        "spec.validations[0].expression",
+    ),
+    (
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "spec/matchConstraints/resourceRules",
+        [],
+        "spec.matchConstraints.resourceRules",
+    ),
+    (
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "spec/validationActions",
+        ["Deny", "Warn"],
+        "spec.validationActions",
+    ),
+    (
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "spec/validationActions",
+        ["Shout"],
+        "spec.validationActions[0]",
+    ),
+    ("apiservices.apiregistration.k8s.io", "spec/version", "v1", "metadata.name"),
+    ("apiservices.apiregistration.k8s.io", "spec/versionPriority", 0, "spec.versionPriority"),
+    ("apiservices.apiregistration.k8s.io", "spec/service/namespace", None, "spec.service.namespace"),
     ("replicationcontrollers", "spec/selector", {"app": "other"}, "spec.template.metadata.labels"),
     ("podtemplates", "template/spec/containers", [], "template.spec.containers"),
     ("persistentvolumes", "spec/capacity", {"cpu": "1"}, "spec.capacity"),

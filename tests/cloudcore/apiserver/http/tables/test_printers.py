@@ -38,6 +38,30 @@ def test_a_deployment() -> None:
     assert list(shown.values()) == ["x", "1/3", 2, 1, "60s", "a,b", "i:1,j", "a=1,b=2"]
 
 
+def test_admission_policies_and_api_services() -> None:
+    group = "admissionregistration.k8s.io"
+    policy = cells(f"validatingadmissionpolicies.{group}", spec={"validations": [{}, {}]})
+    assert policy == {"Name": "x", "Validations": 2, "ParamKind": "<unset>", "Age": "60s"}
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    assert cells(f"validatingadmissionpolicies.{group}", spec={"paramKind": kind})["ParamKind"] == "v1/ConfigMap"
+    bindings = f"validatingadmissionpolicybindings.{group}"
+    assert cells(bindings, spec={"policyName": "p"}) == {
+        "Name": "x",
+        "PolicyName": "p",
+        "ParamRef": "<unset>",
+        "Age": "60s",
+    }
+    assert cells(bindings, spec={"paramRef": {"name": "n", "namespace": "s"}})["ParamRef"] == "s/n"
+    assert cells(bindings, spec={"paramRef": {"selector": {"matchLabels": {"a": "b"}}}})["ParamRef"] == "a=b"
+    services = "apiservices.apiregistration.k8s.io"
+    assert cells(services) == {"Name": "x", "Service": "Local", "Available": "Unknown", "Age": "60s"}
+    failed = {"conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints"}]}
+    shown = cells(services, spec={"service": {"namespace": "s", "name": "n"}}, status=failed)
+    assert (shown["Service"], shown["Available"]) == ("s/n", "False (MissingEndpoints)")
+    passed = {"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]}
+    assert cells(services, status=passed)["Available"] == "True"
+
+
 def test_replicas_default_to_one_and_may_be_none() -> None:
     assert cells("replicasets.apps")["Desired"] == 1
     assert cells("replicasets.apps", spec={"replicas": 0})["Desired"] == 0
