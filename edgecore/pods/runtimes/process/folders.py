@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, StartRefused
-from edgecore.pods.runtimes.process import proc, records, spawn
+from edgecore.pods.runtimes.process import lastwords, proc, records, spawn
 from edgecore.pods.trees import remove_tree
 from protocol.objects.keys import Uid
 
@@ -138,6 +138,7 @@ class PodFolder:
         environment = {"PATH": spawn.DEFAULT_PATH, "HOME": str(home), VOLUME_ROOT: str(home), **dict(spec.environment)}
         fields = [("cwd", _working_folder(spec, home)), ("image", spec.image), ("log", str(log))]
         fields += [("log_bytes", str(log_bytes)), ("log_files", str(log_files))]
+        fields += _message_fields(spec, home)
         fields += [("user", str(spec.user))] if spec.user is not None else []
         fields += [("group", str(spec.group))] if spec.group is not None else []
         fields += [("groups", str(group)) for group in spec.groups]
@@ -175,8 +176,20 @@ def _exit_of(fields: dict[str, str]) -> Exit:
         exit_code=int(fields["code"]),
         signal=int(fields["signal"]),
         reason=fields["reason"],
-        message=fields["message"],
+        # What a container wrote may be anything; what is reported is text.
+        message=os.fsencode(fields["message"]).decode("utf-8", "replace"),
     )
+
+
+def _message_fields(spec: ContainerSpec, home: Path) -> records.Fields:
+    """Make the file for the container's last words; one that cannot be made is done without."""
+    owner = (spec.user if spec.user is not None else -1, spec.group if spec.group is not None else -1)
+    fields = [("message_from_log", "")] if spec.termination_from_log else []
+    try:
+        lastwords.make(str(home), spec.termination_path, *(owner if os.geteuid() == 0 else (-1, -1)))
+    except (OSError, ValueError):
+        return fields
+    return [*fields, ("home", str(home)), ("message", spec.termination_path)]
 
 
 def _safe(name: str) -> str:

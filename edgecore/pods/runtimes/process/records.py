@@ -15,8 +15,8 @@ SPEC = "spec"
 RUNNING = "running"
 EXIT = "exit"
 EXIT_RESERVE = "exit.reserve"
-RESERVE_BYTES = 2048
-"""Room kept on disk for an exit record, so that a full disk cannot swallow an exit code."""
+RESERVE_BYTES = 6144
+"""Room kept on disk for an exit record, so that a full disk cannot swallow an exit code or a container's last words."""
 
 
 class RecordTorn(ValueError):

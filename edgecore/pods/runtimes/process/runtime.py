@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +24,16 @@ from edgecore.pods.runtimes.base import (
     ContainerId,
     ContainerSpec,
     ContainerState,
+    ExecResult,
+    ExecTimedOut,
     ExitListener,
+    NotRunning,
     StartRefused,
     Teller,
     silent,
 )
 from edgecore.pods.runtimes.process import records
+from edgecore.pods.runtimes.process.execs import FAILED, GONE, PIECE_BYTES, TIMED_OUT
 from edgecore.pods.runtimes.process.folders import PodFolder
 from edgecore.pods.runtimes.process.launch import command
 from edgecore.pods.runtimes.process.supervisor import TAKEN
@@ -39,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 PACKAGE_ROOT = Path(str(edgecore.__file__)).resolve().parent.parent
 _READ_BYTES = 64 * 1024
+_WORDS_BYTES = 24 * 1024
+"""The longest command that can be run in a container: it has to fit in a pipe, in hexadecimal, with room left."""
 
 
 class SupervisorLost(AiokubeedgeError, OSError):
@@ -61,6 +69,14 @@ class ProcessSettings:
 
 
 @dataclass(slots=True, eq=False)
+class _Command:
+    """A command that runs in a container: what it has said, and how it ended."""
+
+    output: bytearray = field(default_factory=bytearray)
+    verdict: asyncio.Future[str] = field(default_factory=asyncio.Future)
+
+
+@dataclass(slots=True, eq=False)
 class _Pod:
     """A pod the runtime knows: its folder, the pipes to its supervisor (-1 when there is none), who waits."""
 
@@ -70,6 +86,7 @@ class _Pod:
     known: dict[ContainerId, ContainerState] = field(default_factory=dict)
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     refusals: dict[tuple[str, int], str] = field(default_factory=dict)
+    commands: dict[int, _Command] = field(default_factory=dict)
     partial: bytes = b""
 
     @property
@@ -93,6 +110,8 @@ class ProcessRuntime:
         self._settings = settings or ProcessSettings()
         self._pods: dict[Uid, _Pod] = {}
         self._listener: ExitListener = lambda state: None
+        # Never a number that an earlier agent used: its answers may still come.
+        self._numbers = itertools.count(time.time_ns())
 
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Find every pod again; what ran without a supervisor, or before a reboot, is ended and says so."""
@@ -201,6 +220,9 @@ class ProcessRuntime:
                 os.close(descriptor)
         pod.events = pod.requests = -1
         pod.partial = b""
+        for waiting in pod.commands.values():
+            if not waiting.verdict.done():
+                waiting.verdict.set_result(GONE)
 
     @staticmethod
     def _request(pod: _Pod, line: str) -> None:
@@ -220,7 +242,10 @@ class ProcessRuntime:
         except BlockingIOError:
             return
         *lines, pod.partial = (pod.partial + data).split(b"\n")
-        for line in lines:
+        bells = [line for line in lines if not _take_answer(pod, line)]
+        if data and not bells:
+            return
+        for line in bells:
             verb, _, rest = line.decode(errors="replace").partition(" ")
             if verb == "refused":
                 name, attempt, message = rest.split(" ", 2)
@@ -259,6 +284,33 @@ class ProcessRuntime:
                     self._note(pod, pod.folder.give_up(state.id))
                 except OSError:
                     log.exception("cannot record the end of a container", pod=state.id.pod)
+
+    # --- commands -------------------------------------------------------------------------------------------------
+
+    async def exec(self, container: ContainerId, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Have the supervisor run a command; it also ends it in time, whatever becomes of the agent."""
+        pod = self._pods.get(container.pod)
+        state = None if pod is None else pod.known.get(container)
+        if pod is None or state is None or state.exit is not None or not pod.supervised:
+            raise NotRunning(f"container {container.name} is not running")
+        words = os.fsencode("\0".join(argv))
+        if len(words) > _WORDS_BYTES:
+            raise OSError(errno.E2BIG, f"a command of {len(words)} bytes; the process runtime takes {_WORDS_BYTES}")
+        number = next(self._numbers)
+        pod.commands[number] = command = _Command()
+        try:
+            self._ask(pod, number, container, words, timeout_s)
+            async with asyncio.timeout(timeout_s + self._settings.answer_timeout_s):
+                return _result(await command.verdict, bytes(command.output), timeout_s)
+        except TimeoutError:
+            raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
+        finally:
+            del pod.commands[number]
+
+    def _ask(self, pod: _Pod, number: int, container: ContainerId, words: bytes, timeout_s: float) -> None:
+        for start in range(0, len(words), PIECE_BYTES):
+            self._request(pod, f"words {number} {words[start : start + PIECE_BYTES].hex()}")
+        self._request(pod, f"exec {number} {container.name} {container.attempt} {round(timeout_s * 1000)}")
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -310,6 +362,30 @@ class ProcessRuntime:
                     log.warning("supervisor does not leave", folder=str(pod.folder.path), cause=str(error))
             self._detach(pod)
         self._pods.clear()
+
+
+def _take_answer(pod: _Pod, line: bytes) -> bool:
+    """Take what a line says of a command; tell whether it does."""
+    verb, _, rest = line.decode(errors="replace").partition(" ")
+    if verb not in ("output", "ended"):
+        return False
+    number, _, text = rest.partition(" ")
+    command = pod.commands.get(int(number))
+    if command is not None and verb == "output":
+        command.output += bytes.fromhex(text)
+    elif command is not None and not command.verdict.done():
+        command.verdict.set_result(text)
+    return True
+
+
+def _result(verdict: str, output: bytes, timeout_s: float) -> ExecResult:
+    if verdict == TIMED_OUT:
+        raise ExecTimedOut(f"the command did not end within {timeout_s:g} s")
+    if verdict == GONE:
+        raise NotRunning("the container ended before the command did")
+    if verdict == FAILED:
+        raise OSError(errno.EIO, output.decode(errors="replace"))
+    return ExecResult(int(verdict), output)
 
 
 def _open_writer(fifo: Path) -> int:

@@ -1,21 +1,24 @@
-"""Between fork and exec: makes the forked child into the container's process.
-
-Used by the supervisor: imports only ``os`` at module level; the child alone pays for more.
-"""
+"""Between fork and exec: makes the forked child into the container's process. Used by the supervisor."""
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # builtin; ``signal`` and its enums would cost each child 5 ms
 import os
 
 from edgecore.pods.runtimes.process import records
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOT_IN_PATH = "executable file not found in PATH"
 START_ERROR = 128
 """Exit code of a container whose command could not be executed, as container runtimes report it."""
 
 
 class Pipes:
     """The pipes between supervisor and child.
+
+    Args:
+        joined: Whether both streams go into one pipe; the supervisor then reads that of ``stdout`` and closes its end
+            of the other's.
 
     Attributes:
         stdout: Read end and write end.
@@ -26,9 +29,9 @@ class Pipes:
 
     __slots__ = ("error", "go", "stderr", "stdout")
 
-    def __init__(self) -> None:
+    def __init__(self, *, joined: bool = False) -> None:
         self.stdout = os.pipe()
-        self.stderr = os.pipe()
+        self.stderr = (os.dup(self.stdout[0]), os.dup(self.stdout[1])) if joined else os.pipe()
         self.go = os.pipe()
         self.error = os.pipe()
 
@@ -41,6 +44,18 @@ class Pipes:
         """In the supervisor: close what only the child uses."""
         for descriptor in (self.stdout[1], self.stderr[1], self.go[0], self.error[1]):
             os.close(descriptor)
+
+
+def release(pipes: Pipes) -> str:
+    """Let the child exec; return why it could not, or an empty string."""
+    try:
+        os.write(pipes.go[1], b"g")
+    except BrokenPipeError:
+        pass  # It was killed while it waited; its exit will tell.
+    os.close(pipes.go[1])
+    error = os.read(pipes.error[0], 1024).decode(errors="replace")
+    os.close(pipes.error[0])
+    return error
 
 
 def become(spec: records.Fields, pipes: Pipes) -> None:
@@ -77,11 +92,9 @@ def _set_streams(pipes: Pipes) -> None:
 
 
 def _reset_signals() -> None:
-    import signal  # noqa: PLC0415 - in the child only: it would cost the supervisor 0.8 MB
-
     # Python ignores these two; an ignored signal stays ignored through exec, and a pipeline needs SIGPIPE.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
 
 
 def _set_user(one: dict[str, str], groups: list[int]) -> None:
@@ -104,4 +117,4 @@ def _find(program: str, path: str) -> str:
         candidate = os.path.join(folder or ".", program)
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
-    raise FileNotFoundError(2, "executable file not found in PATH", program)
+    raise FileNotFoundError(2, NOT_IN_PATH, program)

@@ -22,13 +22,15 @@ import select
 import sys
 import time
 
-from edgecore.pods.runtimes.process import logs, proc, records, spawn
+from edgecore.pods.runtimes.process import execs, lastwords, logs, proc, records, spawn
 
 IDLE_S = 30.0
 READ_BYTES = 64 * 1024
 RETRY_S = 1.0
 READY, TAKEN = b"ready", b"taken"
 _SIGCHLD, _SIGKILL = 17, 9
+UNSAID_LINES = 256
+"""Answers that wait for an agent that does not read; the oldest are dropped first."""
 
 ContainerName = tuple[str, int]
 """Name and attempt."""
@@ -47,13 +49,14 @@ class Stream:
 class Child:
     """A container that runs."""
 
-    __slots__ = ("error", "name", "pid", "streams")
+    __slots__ = ("error", "name", "pid", "spec", "streams")
 
-    def __init__(self, name: ContainerName, pid: int, streams: list[int], error: str) -> None:
+    def __init__(self, name: ContainerName, pid: int, streams: list[int], spec: dict[str, str]) -> None:
         self.name = name
         self.pid = pid
         self.streams = streams
-        self.error = error
+        self.spec = spec
+        self.error = ""
 
 
 class Supervisor:
@@ -69,6 +72,8 @@ class Supervisor:
         self._streams: dict[int, Stream] = {}
         self._unwritten: list[tuple[str, records.Fields]] = []
         self._poll = select.poll()
+        self._commands = execs.Commands(self._poll)
+        self._unsaid: list[bytes] = []
         self._requests = self._fifo("requests")
         self._events = self._fifo("events")
         self._wakeup, wakeup_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -95,10 +100,14 @@ class Supervisor:
                     self._read_requests()
                 elif descriptor == self._wakeup:
                     os.read(self._wakeup, READ_BYTES)
-                else:
+                elif self._commands.owns_pipe(descriptor):
+                    self._commands.pump(descriptor)
+                elif descriptor != self._events:
                     self._pump(descriptor)
             self._reap()
+            self._commands.expire()
             self._write_pending()
+            self._answer()
         # Before the events end, which the kernel does not promise at exit: an agent that has heard the end must not
         # find a reader here.
         os.close(self._requests)
@@ -106,6 +115,10 @@ class Supervisor:
     def _timeout_ms(self) -> float | None:
         if self._unwritten:
             return RETRY_S * 1000
+        deadline = self._commands.next_deadline()
+        if deadline is not None:
+            # Rounded up: a poll that ends a moment too early would only be followed by another.
+            return max((deadline - time.monotonic()) * 1000 + 1, 0)
         return None if self._children else IDLE_S * 1000
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -118,6 +131,10 @@ class Supervisor:
                 self._start((arguments[0], int(arguments[1])))
             elif verb == "signal":
                 self._signal((arguments[0], int(arguments[1])), int(arguments[2]))
+            elif verb == "words":
+                self._commands.take_words(int(arguments[0]), arguments[1])
+            elif verb == "exec":
+                self._exec(int(arguments[0]), (arguments[1], int(arguments[2])), int(arguments[3]) / 1000)
             elif verb == "quit":
                 # What stands behind it is for the next supervisor: one that leaves must start nothing.
                 self._quit()
@@ -129,11 +146,22 @@ class Supervisor:
                 # Not reaped yet, so neither its pid nor its group can belong to anyone else.
                 _signal_group(child.pid, number)
 
+    def _exec(self, number: int, name: ContainerName, timeout_s: float) -> None:
+        if all(child.name != name for child in self._children.values()):
+            self._commands.refuse(number)
+            return
+        spec = records.read_bytes(os.path.join(self._container_folder(name), records.SPEC))
+        try:
+            self._commands.begin(number, name, records.decode(spec or b""), timeout_s)
+        except (OSError, ValueError) as error:
+            self._commands.fail(number, str(error))
+
     def _quit(self) -> None:
         for child in list(self._children.values()):
             _signal_group(child.pid, _SIGKILL)
         for child in list(self._children.values()):
             self._bury(child)
+        self._answer()
         self._leaving = True
 
     # --- starting -------------------------------------------------------------------------------------------------
@@ -174,7 +202,8 @@ class Supervisor:
             raise
         log = logs.LogFile(one["log"], limit_bytes=int(one["log_bytes"]), files=int(one["log_files"]))
         streams = [self._watch("stdout", pipes.stdout[0], log), self._watch("stderr", pipes.stderr[0], log)]
-        self._children[pid] = Child(name, pid, streams, _release(pipes))
+        self._children[pid] = child = Child(name, pid, streams, one)
+        child.error = spawn.release(pipes)
 
     def _record_running(self, folder: str, pid: int, image: str) -> None:
         found = proc.stat(pid)
@@ -227,7 +256,9 @@ class Supervisor:
             if ended is None:
                 return
             child = self._children.get(ended.si_pid)
-            if child is None:
+            if self._commands.owns_process(ended.si_pid):
+                self._commands.bury(ended.si_pid)
+            elif child is None:
                 os.waitpid(ended.si_pid, 0)
             else:
                 self._bury(child)
@@ -236,6 +267,7 @@ class Supervisor:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         finished = time.time()
         _signal_group(child.pid, _SIGKILL)
+        self._commands.leave(child.name)
         _, status = os.waitpid(child.pid, 0)
         del self._children[child.pid]
         if not self._children:
@@ -243,7 +275,8 @@ class Supervisor:
         for descriptor in child.streams:
             while self._pump(descriptor):
                 pass
-        fields = _exit_fields(os.waitstatus_to_exitcode(status), finished, child.error)
+        code = os.waitstatus_to_exitcode(status)
+        fields = _exit_fields(code, finished, child.error, child.error or _last_words(child.spec, failed=code != 0))
         self._unwritten.append((self._container_folder(child.name), fields))
 
     def _write_pending(self) -> None:
@@ -261,6 +294,23 @@ class Supervisor:
     def _container_folder(self, name: ContainerName) -> str:
         return os.path.join(self._folder, "containers", name[0], str(name[1]))
 
+    def _answer(self) -> None:
+        """Send what there is to say of commands, as far as the agent reads it."""
+        waited = bool(self._unsaid)
+        if self._commands.answers:
+            self._unsaid = (self._unsaid + self._commands.answers)[-UNSAID_LINES:]
+            self._commands.answers.clear()
+        while self._unsaid:
+            try:
+                os.write(self._events, self._unsaid[0])
+            except BlockingIOError:
+                break
+            del self._unsaid[0]
+        if self._unsaid and not waited:
+            self._poll.register(self._events, select.POLLOUT)
+        elif waited and not self._unsaid:
+            self._poll.unregister(self._events)
+
     def _ring(self, text: str) -> None:
         try:
             os.write(self._events, text.replace("\n", " ").encode(errors="replace")[:1024] + b"\n")
@@ -268,19 +318,12 @@ class Supervisor:
             pass  # The agent has been away for long; the bells that are in the pipe will make it look.
 
 
-def _release(pipes: spawn.Pipes) -> str:
-    """Let the child exec; return why it could not, or an empty string."""
-    try:
-        os.write(pipes.go[1], b"g")
-    except BrokenPipeError:
-        pass  # It was killed while it waited; its exit will tell.
-    os.close(pipes.go[1])
-    error = os.read(pipes.error[0], 1024).decode(errors="replace")
-    os.close(pipes.error[0])
-    return error
+def _last_words(spec: dict[str, str], *, failed: bool) -> str:
+    log = spec["log"] if failed and "message_from_log" in spec else ""
+    return lastwords.message(spec.get("home", ""), spec.get("message", ""), log)
 
 
-def _exit_fields(code: int, finished_at: float, error: str) -> records.Fields:
+def _exit_fields(code: int, finished_at: float, error: str, message: str) -> records.Fields:
     number = -code if code < 0 else 0
     code = 128 + number if number else code
     reason = "StartError" if error else "Completed" if code == 0 else "Error"
@@ -289,7 +332,7 @@ def _exit_fields(code: int, finished_at: float, error: str) -> records.Fields:
         ("code", str(code)),
         ("signal", str(number)),
         ("reason", reason),
-        ("message", error),
+        ("message", message),
     ]
 
 
