@@ -15,25 +15,39 @@ field   value
 6       smoothed round-trip time as this end measures it, µs
 7       the first four bytes of the digest of what the node holds
 8       1 while the node could not store the session's epoch
+9       the hottest sensor, tenths of a kelvin; 0 unknown
+10      use of the graphics processors, thousandths plus one; 0 none
+11      requests that pods answer, thousandths a second
 ======  =====================================================
+
+Fields from 9 on are left out until they are something other than 0. Far above them are the pods' readings
+(:mod:`protocol.samples`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
+from typing import Final
 
 import msgpack
+
+from protocol.samples import READINGS_FROM, ReadingTable, ReadingTeller
 
 FULL_EVERY = 30
 """At ten seconds a heartbeat: everything once in five minutes."""
 
-_SHARES = 3
 _SHARE_STEP = 10  # thousandths: what moves less than a hundredth of the machine is noise
 _RATE_STEP = 0.125  # of the last value
 _RTT_FIELD = 6
 _DIGEST_FIELD = 7
 _RTT_STEP = 0.25
+_OPTIONAL_FROM = 9
+_STEPPED: Final = frozenset({0, 1, 2, 9, 10})  # a kelvin, a hundredth
+
+KELVIN: Final = 2732
+"""0 °C in tenths of a kelvin, rounded as the field is."""
 
 
 class HeartbeatError(ValueError):
@@ -56,6 +70,9 @@ class Load:
         digest: The beginning of the digest of what the node holds (:func:`digest_mark`); 0 until told.
         unsaved: 1 while the node could not store the session's epoch, its disk being full: after a crash it comes back
             with an older one.
+        temperature: The hottest sensor, tenths of a kelvin; 0 where there is none.
+        gpu: Use of all graphics processors, thousandths, plus one; 0 where there is none.
+        requests: Requests that its pods answer, thousandths a second.
     """
 
     cpu: int = 0
@@ -67,6 +84,9 @@ class Load:
     rtt_us: int = 0
     digest: int = 0
     unsaved: int = 0
+    temperature: int = 0
+    gpu: int = 0
+    requests: int = 0
 
 
 def digest_mark(digest: bytes) -> int:
@@ -83,17 +103,28 @@ class HeartbeatEncoder:
     def __init__(self) -> None:
         self._told: list[int] | None = None
         self._count = 0
+        self._used = set(range(_OPTIONAL_FROM))
+        self._readings = ReadingTeller()
 
-    def encode(self, load: Load) -> bytes:
-        """Return the body of the next heartbeat."""
+    def encode(self, load: Load, readings: Mapping[int, int] | None = None) -> bytes:
+        """Return the body of the next heartbeat.
+
+        Args:
+            load: How busy the node is.
+            readings: What its pods use, by :func:`protocol.samples.reading_field`; None while that is not known.
+        """
         values = list(_values_of(load))
         if self._told is None or self._count % FULL_EVERY == 0:
             self._told = values
-            moved = dict(enumerate(values))
+            self._used.update(index for index in range(_OPTIONAL_FROM, len(values)) if values[index])
+            moved = {index: values[index] for index in sorted(self._used)}
         else:
             moved = {i: new for i, (new, old) in enumerate(zip(values, self._told, strict=True)) if _moved(i, new, old)}
             for index, value in moved.items():
                 self._told[index] = value
+            self._used.update(moved)
+        if readings is not None:
+            moved |= self._readings.next(readings)
         self._count += 1
         packed: bytes = msgpack.packb(moved)
         return packed
@@ -104,10 +135,15 @@ class HeartbeatDecoder:
 
     Attributes:
         load: What is known so far.
+        readings: What its pods use, as far as is known; None until something was told.
     """
+
+    __slots__ = ("_count", "load", "readings")
 
     def __init__(self) -> None:
         self.load = Load()
+        self.readings: ReadingTable | None = None
+        self._count = 0
 
     def decode(self, body: bytes) -> Load:
         """Take a heartbeat in and return the load as it now stands; fields this version does not know are ignored.
@@ -121,21 +157,34 @@ class HeartbeatDecoder:
             raise HeartbeatError(f"heartbeat is not msgpack: {error}") from error
         if not isinstance(moved, dict):
             raise HeartbeatError("heartbeat is not a map")
-        if not moved:
-            return self.load
+        if moved:
+            self._take(moved)
+        self._count += 1
+        if self.readings is not None and self._count % FULL_EVERY == 0:
+            self.readings.forget_old(self._count)
+        return self.load
+
+    def _take(self, moved: dict[object, object]) -> None:
         values = list(_values_of(self.load))
+        readings: list[tuple[int, int]] = []
         for index, value in moved.items():
             if type(index) is not int or type(value) is not int or value < 0:
                 raise HeartbeatError("heartbeat holds something other than whole numbers")
             if 0 <= index < len(values):
                 values[index] = value
+            elif READINGS_FROM <= index < 2 * READINGS_FROM:
+                readings.append((index, value))
         self.load = Load(*values)
-        return self.load
+        if readings and self.readings is None:
+            self.readings = ReadingTable()
+        for field, told in readings:
+            assert self.readings is not None
+            self.readings.take(field, told, self._count)
 
 
 def _moved(index: int, new: int, old: int) -> bool:
     if index == _DIGEST_FIELD:
         return new != old
-    if index < _SHARES:
+    if index in _STEPPED:
         return abs(new - old) >= _SHARE_STEP
     return abs(new - old) > (_RTT_STEP if index == _RTT_FIELD else _RATE_STEP) * old

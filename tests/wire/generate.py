@@ -7,6 +7,8 @@ code, the other from the document, and the suite holds each against the files.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from protocol.messages import Hello, InventoryEntry, Item, Op, Outcome, Resume, 
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
 from protocol.objects.projections import projection
 from protocol.payloads import Ack, Fault, Grant, Offer
+from protocol.samples import Metric, reading_field
 from tests.wire import examples, reader
 
 FOLDER: Final = Path(__file__).parent
@@ -91,7 +94,7 @@ def holding() -> list[InventoryEntry]:
 
 
 def heartbeats() -> list[tuple[Json, bytes]]:
-    """Return loads in their order, and the heartbeat by which each is told."""
+    """Return what was measured, in its order, and the heartbeat by which each is told."""
     encoder = HeartbeatEncoder()
     loads = [
         Load(120, 430, 655, 1000, 2000, 3, 0, 0xDEADBEEF),
@@ -99,7 +102,23 @@ def heartbeats() -> list[tuple[Json, bytes]]:
         Load(125, 445, 655, 1100, 9000, 4, 1200, 0xDEADBEEF),
         Load(125, 445, 655, 1100, 9000, 4, 1300, 0x0BADCAFE),
     ]
-    return [(_plain(load), encoder.encode(load)) for load in loads]
+    later = replace(loads[-1], temperature=3182, gpu=501, requests=12_500)
+    uid = Uid(examples.POD_UID)
+    web = {
+        reading_field(uid, "web", Metric.CPU): 250,
+        reading_field(uid, "web", Metric.MEMORY): 65_536,
+        reading_field(uid, "", Metric.REQUESTS): 12_500,
+        reading_field(uid, "", Metric.GPU): 70_000,
+    }
+    idle = {**web, reading_field(uid, "web", Metric.CPU): 0}
+    told = [({"load": _plain(load)}, encoder.encode(load)) for load in loads]
+    for load, readings in ((later, web), (later, idle), (loads[-1], {})):
+        told.append(({"load": _plain(load), "readings": _named(readings)}, encoder.encode(load, readings)))
+    return told
+
+
+def _named(readings: Mapping[int, int]) -> Json:
+    return {str(field): value for field, value in sorted(readings.items())}
 
 
 def _plain(load: Load) -> Json:
@@ -184,14 +203,16 @@ def frames() -> dict[str, Json]:
             f"BATCH of each kind that goes down, codec {int(codec)}", types.BATCH, payload, codec=codec
         )
     decoder = HeartbeatDecoder()
-    for number, (load, body) in enumerate(heartbeats(), 1):
+    for number, (measured, body) in enumerate(heartbeats(), 1):
         payload = payloads.encode_volatile(number, body)
         known = _plain(decoder.decode(body))
         table[f"heartbeat-{number}"] = {
             **_frame(f"VOLATILE: heartbeat {number}", types.VOLATILE, payload),
-            "load": load,
+            **measured,
             "known": known,
         }
+        if decoder.readings is not None:
+            table[f"heartbeat-{number}"]["known_readings"] = _named(dict(decoder.readings))
     return table
 
 

@@ -38,7 +38,11 @@ DICTIONARIES: Final = {40001: zstandard.ZstdCompressionDict((FOLDER / "kubernete
 NUMBERS: Final = {name: number for number, name in TYPES.items()}
 OPS: Final = ("put", "delete", "command")
 OUTCOMES: Final = ("applied", "rejected", "later")
-LOADS: Final = ("cpu", "memory", "disk", "rx_bytes_s", "tx_bytes_s", "pods", "rtt_us", "digest", "unsaved")
+LOADS: Final = (
+    *("cpu", "memory", "disk", "rx_bytes_s", "tx_bytes_s", "pods", "rtt_us", "digest", "unsaved"),
+    *("temperature", "gpu", "requests"),
+)
+METRICS: Final = ("cpu", "memory", "received", "sent", "requests", "gpu")
 
 
 def read(frame: bytes) -> Json:
@@ -84,6 +88,18 @@ def load_after(before: Mapping[str, int], body: bytes) -> dict[str, int]:
     """Return a node's load as it stands after a heartbeat."""
     moved = msgpack.unpackb(body, strict_map_key=False)
     return {**before, **{LOADS[number]: value for number, value in moved.items() if number < len(LOADS)}}
+
+
+def reading_field(uid: str, container: str, metric: str) -> int:
+    """Return the field number of a reading."""
+    mark = int.from_bytes(hashlib.blake2b(f"{uid}\0{container}".encode(), digest_size=4).digest(), "big")
+    return (1 << 31) + mark % (1 << 28) * 8 + METRICS.index(metric)
+
+
+def readings_after(before: Mapping[int, int], body: bytes) -> dict[int, int]:
+    """Return the readings of a node's pods as they stand after a heartbeat, by field number."""
+    told = {n: v for n, v in msgpack.unpackb(body, strict_map_key=False).items() if n >= 1 << 31}
+    return {n: v - 1 for n, v in {**{n: v + 1 for n, v in before.items()}, **told}.items() if v}
 
 
 def _hello(fields: list[Any]) -> Json:

@@ -10,6 +10,8 @@ import pytest
 
 from protocol.frames import CloseCode, FrameType, decode_frame
 from protocol.link import State
+from protocol.objects.keys import Uid
+from protocol.samples import Metric, reading_field
 from tests.fuzz.targets.frames import READERS
 from tests.wire import examples, generate, reader
 
@@ -52,10 +54,22 @@ def test_a_node_s_slice_travels_as_projections() -> None:
 
 def test_heartbeats_add_up() -> None:
     load: dict[str, int] = dict.fromkeys(reader.LOADS, 0)
-    for number in range(1, 5):
+    readings: dict[int, int] = {}
+    for number in range(1, 8):
         golden = FRAMES[f"heartbeat-{number}"]
-        load = reader.load_after(load, bytes.fromhex(reader.read(bytes.fromhex(golden["frame"]))["body"]))
+        body = bytes.fromhex(reader.read(bytes.fromhex(golden["frame"]))["body"])
+        load, readings = reader.load_after(load, body), reader.readings_after(readings, body)
         assert load == golden["known"]
+        assert readings == {int(field): value for field, value in golden.get("known_readings", {}).items()}
+
+
+def test_the_reader_numbers_readings_alike() -> None:
+    for metric in Metric:
+        for container in ("", "web"):
+            ours = reading_field(Uid(examples.POD_UID), container, metric)
+            assert reader.reading_field(examples.POD_UID, container, metric.name.lower()) == ours
+    known = FRAMES["heartbeat-5"]["known_readings"]
+    assert known[str(reader.reading_field(examples.POD_UID, "", "gpu"))] == 70_000
 
 
 @pytest.mark.parametrize("example", DIGESTS)
