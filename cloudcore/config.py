@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 from protocol.linkconfiguration import LinkSection, gather_flags
+from protocol.urls import fault_of_url
 
 RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
 """Environment variable that hands the settings from the command line to the daemon process. They hold no secrets."""
@@ -83,6 +84,13 @@ class Settings(DaemonSettings):
             ipaddress.ip_address(value)
         except ValueError:
             raise ValueError("an IP address of this machine is needed, such as 0.0.0.0 or 127.0.0.1") from None
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and (fault := fault_of_url(value)) is not None:
+            raise ValueError(fault)
         return value
 
     @model_validator(mode="after")

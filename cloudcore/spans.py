@@ -25,6 +25,7 @@ from cloudcore.clock import Clock
 from cloudcore.hub.tracing import NodeTrace, Tracing, VersionTrace
 from protocol.errors import UsageError
 from protocol.objects.resources import PODS
+from protocol.urls import fault_of_url
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -65,6 +66,10 @@ def endpoint_of(setting: str) -> str:
         if setting:
             raise UsageError(missing)
         log.warning("traces are not sent", cause=missing, asked_by=ENVIRONMENT)
+        return ""
+    if (fault := fault_of_url(wanted)) is not None:
+        # The setting was checked when it was read.
+        log.warning("traces are not sent", cause=fault, asked_by=ENVIRONMENT, endpoint=wanted)
         return ""
     return wanted if wanted.endswith(PATH) else wanted.rstrip("/") + PATH
 

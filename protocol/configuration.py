@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
 from yaml import YAMLError
 
 from protocol.errors import UsageError
@@ -86,6 +92,8 @@ def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
     with_file: type[S] = type(settings.__name__, (settings,), members)
     try:
         return with_file(**flags)
+    except SettingsError as exc:  # a section's variable that is no JSON: its parts have variables of their own
+        raise UsageError(f"environment variable {_variable(exc, program)} is no JSON") from exc
     except ValidationError as exc:
         raise UsageError(_one_line(exc, program)) from exc
     except (YAMLError, OSError, ValueError, TypeError, RecursionError) as exc:
@@ -97,13 +105,19 @@ def _data_dir(program: str, flags: dict[str, Any]) -> Path:
     return Path(flags.get("data_dir") or os.environ.get(f"{program.upper()}_DATA_DIR") or ".").expanduser()
 
 
+def _variable(error: SettingsError, program: str) -> str:
+    field = str(error).partition('"')[2].partition('"')[0]
+    return f"{program}_{field}".upper()
+
+
 def _one_line(error: ValidationError, program: str) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "settings"
+    message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"--{name.replace('_', '-')} is needed"
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r}; `{program} run --help` lists them"
     if first["loc"]:
-        return f"setting {name}: {first['msg']} (got {first['input']!r})"
-    return str(first["msg"]).removeprefix("Value error, ")
+        return f"setting {name}: {message} (got {first['input']!r})"
+    return message

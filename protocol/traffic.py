@@ -81,9 +81,11 @@ class TrafficMeter:
     def tell_time(self, wall: float, now: float) -> None:
         """Take the wall clock's time (seconds since 1970) at the monotonic time ``now``.
 
-        A clock that was set back opens no new day: its bytes go on counting.
+        A clock that was set back opens no new day: its bytes go on counting. One that was days ahead is not waited for.
         """
         day = int(wall // DAY_S)
+        if day < self.day - 1:
+            self.day = day
         if day > self.day:
             if self.day:
                 self._begin_day()

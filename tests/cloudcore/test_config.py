@@ -41,6 +41,8 @@ def test_names_are_never_empty() -> None:
         ({"data_dir": ".", "store": "etcd"}, "setting store: .*'sqlite' or 'kubernetes'"),
         ({"data_dir": ".", "api_port": 70000}, "setting api_port: .*less than or equal to 65535"),
         ({"data_dir": ".", "listen": "everywhere"}, "setting listen: .*IP address"),
+        ({"data_dir": ".", "otlp_endpoint": "127.0.0.1:4318"}, "setting otlp_endpoint: a URL such as"),
+        ({"data_dir": ".", "link_min_bytes": 99_999}, r"setting link: min_bytes \(99999\) is more than"),
         ({"data_dir": ".", "node_grace_s": 15}, r"node_grace_s \(15\) must be at least twice heartbeat_s \(10\)"),
         ({"data_dir": ".", "log_level": "loud"}, "setting log_level: .*'debug', 'info'"),
     ],

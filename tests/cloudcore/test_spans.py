@@ -112,3 +112,12 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.Monkey
         endpoint_of("http://c:4318")
     monkeypatch.setenv(ENVIRONMENT, "http://c:4318")
     assert endpoint_of("") == ""  # set for others on this machine, perhaps: a warning, not the end
+
+
+def test_an_environment_that_names_no_place_to_send_to_is_told_once_and_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, "collector:4318")
+    with structlog.testing.capture_logs() as logged:
+        assert not endpoint_of("")
+    assert [(line["event"], line["endpoint"]) for line in logged] == [("traces are not sent", "collector:4318")]

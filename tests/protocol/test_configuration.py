@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
@@ -71,3 +71,15 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "testcore.yaml").write_text("a: [1\nb")
     with pytest.raises(UsageError, match=r"^configuration file .*testcore\.yaml cannot be read: [^\n]+$"):
         resolve(Settings, {"data_dir": tmp_path}, None)
+
+
+def test_a_section_in_the_environment_that_is_no_json_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Section(BaseModel):
+        size: int = 1
+
+    class Sectioned(Settings):
+        link: Section = Field(default_factory=Section)
+
+    monkeypatch.setenv("TESTCORE_LINK", "fast")
+    with pytest.raises(UsageError, match="environment variable TESTCORE_LINK is no JSON"):
+        resolve(Sectioned, {"data_dir": tmp_path}, None)

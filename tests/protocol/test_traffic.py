@@ -94,6 +94,16 @@ def test_a_clock_that_is_set_forward_opens_the_day_and_set_back_opens_none() -> 
     assert (meter.day, meter.used_bytes) == (20_001, 9)
 
 
+def test_what_is_held_under_a_clock_that_was_years_ahead_goes_at_the_next_midnight() -> None:
+    meter = told(1000)
+    meter.tell_time(MORNING + 4000 * DAY_S, 2.0)
+    meter.note(Direction.SENT, "spec", "pods", 1000, 3.0)
+    meter.tell_time(MORNING, 4.0)
+    assert (meter.day, meter.used_bytes, meter.open_lanes(5.0)) == (20_000, 1000, Lane.DELETE)
+    meter.tell_time(MORNING + DAY_S, 4.0 + DAY_S)
+    assert (meter.day, meter.used_bytes, meter.open_lanes(5.0 + DAY_S)) == (20_001, 0, ALL_LANES)
+
+
 def test_what_an_earlier_process_counted_counts_on_the_same_day_only() -> None:
     meter = told()
     meter.restore(19_999, 1000)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from protocol.errors import UsageError
+from protocol.urls import fault_of_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class KubeconfigAccess:
             return _grant_of(configuration)
         except Exception as exc:
             # The library lets everything through that a wrong file, a missing key or a failing plugin raises in it.
-            raise UsageError(f"{self._path} cannot be used as a kubeconfig: {exc or type(exc).__name__}") from exc
+            why = " ".join(str(exc).split()) or type(exc).__name__
+            raise UsageError(f"{self._path} cannot be used as a kubeconfig: {why}") from exc
 
 
 class InClusterAccess:
@@ -102,6 +104,8 @@ def _library(module: str) -> tuple[Any, Any]:
 
 def _grant_of(configuration: Any) -> Grant:
     server = str(configuration.host).rstrip("/")
+    if (fault := fault_of_url(server)) is not None:
+        raise ValueError(f"the server {server!r}: {fault}")
     return Grant(
         server,
         _tls(configuration) if server.startswith("https") else None,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from cloudcore.errors import NotFound
 from protocol.objects.keys import Body
@@ -43,8 +44,13 @@ class Resource:
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of a collection, an object or a part of one, without a slash at its beginning."""
         root = f"apis/{self.api_version}" if "/" in self.api_version else f"api/{self.api_version}"
-        place = f"namespaces/{namespace}" if namespace and self.namespaced else ""
-        return "/".join(part for part in (root, place, self.plural, name, subresource) if part)
+        place = f"namespaces/{_quoted(namespace)}" if namespace and self.namespaced else ""
+        return "/".join(part for part in (root, place, self.plural, _quoted(name), subresource) if part)
+
+
+def _quoted(name: str) -> str:
+    """Return a name as it stands in a path. People type names: one with ``?`` or ``/`` must not ask for another."""
+    return quote(name, safe=":")
 
 
 class Discovery:

@@ -50,12 +50,18 @@ async def test_a_plugin_gives_a_token(tmp_path: Path) -> None:
     assert (await KubeconfigAccess(path).grant()).authorization == "Bearer minted"
 
 
-@pytest.mark.parametrize("text", ["", "[", "a: b", "clusters: []\ncontexts: []\ncurrent-context: x\n"])
+NO_ADDRESS = yaml.safe_dump(document({}, "no host"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "a: [", "a: b", "clusters: []\ncontexts: []\ncurrent-context: x\n", NO_ADDRESS]
+)
 async def test_a_file_that_is_no_kubeconfig_is_said_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(UsageError, match="cannot be used as a kubeconfig"):
+    with pytest.raises(UsageError, match="cannot be used as a kubeconfig") as raised:
         await KubeconfigAccess(path).grant()
+    assert "\n" not in str(raised.value)
     with pytest.raises(UsageError, match="is not there"):
         await KubeconfigAccess(tmp_path / "nowhere").grant()
 

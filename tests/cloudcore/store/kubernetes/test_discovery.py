@@ -56,6 +56,7 @@ async def test_paths_are_those_of_the_version_the_server_prefers(server: Server)
     pods, scales = await discovery.of("pods"), await discovery.of("scales.scale.example")
     assert pods.path("d", "web", "status") == "api/v1/namespaces/d/pods/web/status"
     assert pods.path() == "api/v1/pods"
+    assert pods.path("d", "../a?b=c%") == "api/v1/namespaces/d/pods/..%2Fa%3Fb%3Dc%25"
     assert pods.subresources == {"status", "binding"}
     assert (await discovery.of("nodes")).path("ignored", "n") == "api/v1/nodes/n"
     assert (scales.kind, scales.path("d")) == ("Scale", "apis/scale.example/v1/namespaces/d/scales")
