@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from edgecore.pods import grpchealth
 from edgecore.pods.events import HookEnded, ProbeEnded, RunHook, RunProbe
 from edgecore.pods.httpprobe import AnswerMalformed, fetch
 from edgecore.pods.probes import Outcome, ProbeSpec
@@ -29,6 +30,7 @@ REDIRECTS: Final = 10
 MESSAGE_CHARACTERS: Final = 900
 """What an Event says of a probe or hook is cut to this length: Kubernetes allows 1,024."""
 _FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
+_CHUNK_BYTES: Final = 16 * 1024
 LOOPBACK: Final = "127.0.0.1"
 
 Verdict = tuple[Outcome, str]
@@ -116,6 +118,8 @@ class Prober:
             host = action["tcpSocket"].get("host") or self._address(container.pod)
             port = port_of(action["tcpSocket"].get("port"), stated)
             return await _within(spec.timeout_s, _ask_tcp(host, port), f"dial tcp {authority(host, port)}")
+        if "grpc" in action:
+            return await self._ask_health(container.pod, action["grpc"], stated, spec.timeout_s)
         raise TargetUnknown("missing probe handler")
 
     async def _ask_command(
@@ -128,6 +132,10 @@ class Prober:
         except OSError as error:
             return Outcome.UNKNOWN, str(error)
         return (Outcome.FAILURE if result.exit_code else Outcome.SUCCESS), _text(result)
+
+    async def _ask_health(self, uid: Uid, action: Body, stated: Body, timeout_s: float) -> Verdict:
+        host, port, service = self._address(uid), port_of(action.get("port"), stated), action.get("service") or ""
+        return await _within(timeout_s, _ask_grpc(host, port, service), f"grpc {authority(host, port)}")
 
     def _address(self, uid: Uid) -> str:
         """Return the address to try: loopback where the pod's is the device's own, and the device does not have it.
@@ -180,7 +188,7 @@ async def _within(timeout_s: float, asking: Awaitable[Verdict], what: str) -> Ve
             return await asking
     except TimeoutError:
         return Outcome.FAILURE, f"{what}: context deadline exceeded after {timeout_s:g}s"
-    except (OSError, AnswerMalformed, UnicodeError) as error:
+    except (OSError, AnswerMalformed, grpchealth.AnswerMalformed, UnicodeError) as error:
         return Outcome.FAILURE, f"{what}: {error}"
 
 
@@ -203,6 +211,23 @@ async def _ask_tcp(host: str, port: int) -> Verdict:
     _, writer = await asyncio.open_connection(host, port)
     writer.transport.abort()
     return Outcome.SUCCESS, ""
+
+
+async def _ask_grpc(host: str, port: int, service: str) -> Verdict:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(grpchealth.request(service, authority(host, port)))
+        check = grpchealth.Check()
+        while data := await reader.read(_CHUNK_BYTES):
+            health = check.receive(data)
+            writer.write(check.data_to_send())
+            if health is grpchealth.Health.SERVING:
+                return Outcome.SUCCESS, ""
+            if health is not None:
+                return Outcome.FAILURE, f'service unhealthy (responded with "{health.name}")'
+        raise ConnectionResetError("the server ended the connection")
+    finally:
+        writer.transport.abort()
 
 
 def _is_own(address: str) -> bool:

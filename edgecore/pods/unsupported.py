@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from protocol.objects.keys import Body
 
-PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
-
 _NOTHING: Final[tuple[Any, ...]] = (None, False, "", [], {})
 """Values that ask for nothing, where a table does not name others."""
 
@@ -29,10 +27,6 @@ _POD: Final[Mapping[str, tuple[Any, ...]]] = {
     "securityContext.appArmorProfile": _NOTHING,
 }
 _CONTAINER: Final[Mapping[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(PROBES, _NOTHING),
-    "lifecycle.postStart": (None,),
-    "lifecycle.preStop": (None,),
-    "lifecycle.stopSignal": _NOTHING,
     "resources.limits": _NOTHING,
     "resources.claims": _NOTHING,
     "securityContext.allowPrivilegeEscalation": (None, True),
@@ -44,8 +38,6 @@ _CONTAINER: Final[Mapping[str, tuple[Any, ...]]] = {
     "securityContext.seccompProfile": _UNCONFINED,
     "stdin": _NOTHING,
     "tty": _NOTHING,
-    "terminationMessagePath": (None, "", "/dev/termination-log"),
-    "terminationMessagePolicy": (None, "", "File"),
     "volumeDevices": _NOTHING,
 }
 _VOLUME: Final[Mapping[str, tuple[Any, ...]]] = {"emptyDir.medium": _NOTHING, "emptyDir.sizeLimit": _NOTHING}
@@ -69,8 +61,7 @@ def unsupported(pod: Body) -> str:
         return ""
     names = ", ".join(found)
     names = names if len(names) <= _LONGEST else f"{names[:_LONGEST]}…"
-    probed = any(field.endswith(PROBES) for field in found)
-    return f"this agent does not act on {names}{'; containers count as ready while they run' if probed else ''}"
+    return f"this agent does not act on {names}"
 
 
 def _in_each(spec: Body, part: str, table: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:

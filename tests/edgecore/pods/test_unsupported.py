@@ -24,11 +24,8 @@ def test_a_plain_pod_with_all_its_defaults_asks_for_nothing_special() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"lifecycle": {"preStop": {"exec": {"command": ["x"]}}}}, "lifecycle.preStop"),
-        ({"lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}, "lifecycle.postStart"),
         ({"resources": {"limits": {"memory": "64Mi"}}}, "resources.limits"),
         ({"tty": True}, "tty"),
-        ({"terminationMessagePolicy": "FallbackToLogsOnError"}, "terminationMessagePolicy"),
         ({"securityContext": {"privileged": True}}, "securityContext.privileged"),
         ({"securityContext": {"allowPrivilegeEscalation": False}}, "securityContext.allowPrivilegeEscalation"),
         ({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}, "securityContext.seccompProfile"),
@@ -62,7 +59,9 @@ def test_a_pods_field_is_named(fields: Body, named: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"lifecycle": None},
+        {"lifecycle": {"preStop": {"exec": {"command": ["x"]}}, "stopSignal": "SIGUSR1"}},
+        {"readinessProbe": {"tcpSocket": {"port": 80}}},
+        {"terminationMessagePath": "/tmp/last", "terminationMessagePolicy": "FallbackToLogsOnError"},
         {"securityContext": {"privileged": False, "allowPrivilegeEscalation": True, "capabilities": {}}},
         {"securityContext": {"seccompProfile": {"type": "Unconfined"}}},
         {"stdin": False, "resources": {"limits": {}}},
@@ -70,14 +69,6 @@ def test_a_pods_field_is_named(fields: Body, named: str) -> None:
 )
 def test_values_that_ask_for_nothing(fields: Body) -> None:
     assert unsupported(with_container(**fields)) == ""
-
-
-def test_probes_say_what_becomes_of_readiness() -> None:
-    message = unsupported(with_container(readinessProbe={"tcpSocket": {"port": 80}}, tty=True))
-    assert message == (
-        "this agent does not act on containers[main].readinessProbe, containers[main].tty; "
-        "containers count as ready while they run"
-    )
 
 
 def test_a_long_list_is_cut() -> None:
