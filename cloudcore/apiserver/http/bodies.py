@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import orjson
 from aiohttp import StreamReader, web
 
+from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.http.negotiation import JSON, PROTOBUF, YAML, body_type
 from cloudcore.apiserver.http.protobuf import decode_protobuf
+from cloudcore.apiserver.http.repetitions import repetitions
+from cloudcore.apiserver.http.yamlbody import Document
 from cloudcore.apiserver.http.yamlbody import load as load_yaml
-from cloudcore.errors import BadRequest, Cause, RequestEntityTooLarge
+from cloudcore.apiserver.validation.strictness import report
+from cloudcore.errors import BadRequest, RequestEntityTooLarge
 from protocol.objects.keys import Body
 
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
@@ -28,13 +29,13 @@ _YAML_THREAD: Final = ThreadPoolExecutor(1, "yaml")
 """Reading YAML is slow. One thread takes the documents in turn, so that many cost the loop no more than one does."""
 
 
-async def read_object(request: web.BaseRequest, *, optional: bool = False, strict: bool = False) -> Body:
+async def read_object(request: web.BaseRequest, *, optional: bool = False, context: Context | None = None) -> Body:
     """Read a request's body, which must be an object, decoded by its ``Content-Type``.
 
     Args:
         request: The request.
         optional: An empty body is an empty object.
-        strict: Refuse a JSON body that names a field twice; else the last counts.
+        context: Who asks; fields that the text names twice are reported as it wants. Without it the last counts.
 
     Raises:
         BadRequest: It is not well-formed, no object, or names a field twice where that is not to be.
@@ -45,74 +46,55 @@ async def read_object(request: web.BaseRequest, *, optional: bool = False, stric
     if optional and not data:
         return {}
     content_type = request.headers.get("Content-Type", "")
-    if body_type(content_type) != YAML:
-        body = decode_object(data, content_type)
-        if strict and body_type(content_type) == JSON:
-            refuse_duplicates(data)
-        return body
-    return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, content_type)
+    media_type = body_type(content_type)
+    if media_type == YAML:
+        return await _read_yaml(data, context)
+    return _object(read_json(data, context)) if media_type == JSON else decode_object(data, content_type)
 
 
-class _Repeating(dict[str, Any]):
-    """An object of which the text names fields more than once."""
-
-    repeated: tuple[str, ...] = ()
-
-
-def refuse_duplicates(data: bytes) -> None:
-    """Refuse a well-formed JSON document that names a field of an object twice.
-
-    Raises:
-        BadRequest: It does; the causes name the fields.
-    """
-    seen: list[_Repeating] = []
-
-    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) == len(pairs):
-            return fields
-        repeating = _Repeating(fields)
-        times = Counter(name for name, _ in pairs)
-        repeating.repeated = tuple(name for name in fields if times[name] > 1)
-        seen.append(repeating)
-        return repeating
-
-    document = json.loads(data, object_pairs_hook=note)
-    if seen:
-        paths = list(_repeated(document, ""))
-        told = [f'duplicate field "{path}"' for path in paths]
-        causes = [Cause("FieldValueInvalid", text, path) for text, path in zip(told, paths, strict=True)]
-        raise BadRequest(f"strict decoding error: {', '.join(told)}", causes=causes)
-
-
-def _repeated(node: Any, path: str) -> Iterator[str]:
-    """Yield the paths of the fields that are named more than once."""
-    if isinstance(node, _Repeating):
-        yield from (f"{path}{name}" for name in node.repeated)
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from _repeated(value, f"{path}{name}.")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _repeated(value, f"{path.removesuffix('.')}[{index}].")
-
-
-async def read_configuration(request: web.BaseRequest) -> Body:
-    """Read the body of an apply, an object in YAML.
+async def read_configuration(request: web.BaseRequest, context: Context) -> Body:
+    """Read the body of an apply, an object in YAML; fields it names twice are reported as ``context`` wants.
 
     Most clients send JSON, which is YAML too and read as such much faster.
 
     Raises:
-        BadRequest: It is not well-formed, or no object.
+        BadRequest: It is not well-formed, no object, or names a field twice where that is not to be.
         RequestEntityTooLarge: It is over :data:`MAX_BODY_BYTES`.
     """
     data = await read_body(request)
     if data.lstrip()[:1] == b"{":
         try:
-            return decode_object(data, JSON)
+            body = decode_object(data, JSON)
         except BadRequest:
             pass  # YAML has a flow style that begins alike
-    return await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, decode_object, data, YAML)
+        else:
+            _report_repetitions(data, context)
+            return body
+    return await _read_yaml(data, context)
+
+
+def read_json(data: bytes, context: Context | None) -> Any:
+    """Decode JSON, and report the fields that it names twice as ``context`` wants.
+
+    Raises:
+        BadRequest: It is not well-formed, or names a field twice where that is not to be.
+    """
+    value = decode_json(data)
+    _report_repetitions(data, context)
+    return value
+
+
+def _report_repetitions(data: bytes, context: Context | None) -> None:
+    if context is not None and context.field_validation != "Ignore":
+        report(repetitions(data), context)
+
+
+async def _read_yaml(data: bytes, context: Context | None) -> Body:
+    document = await asyncio.get_running_loop().run_in_executor(_YAML_THREAD, _parse_yaml, data)
+    body = _object(document.value)
+    if context is not None:
+        report(document.repeated, context)
+    return body
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -172,7 +154,10 @@ def decode_object(data: bytes, content_type: str) -> Body:
         BadRequest: It is not well-formed, or no object.
         UnsupportedMediaType: Its type is not known.
     """
-    body = decode(data, content_type)
+    return _object(decode(data, content_type))
+
+
+def _object(body: Any) -> Body:
     if not isinstance(body, dict):
         raise BadRequest("the object provided is unrecognized: the body must be an object")
     return body
@@ -196,6 +181,10 @@ def decode_yaml(data: bytes) -> Any:
     Raises:
         BadRequest: It is not well-formed, nests too deep, or grows too large through its aliases.
     """
+    return _parse_yaml(data).value
+
+
+def _parse_yaml(data: bytes) -> Document:
     try:
         return load_yaml(data)
     except (ValueError, OverflowError) as error:

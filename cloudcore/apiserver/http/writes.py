@@ -11,10 +11,10 @@ from cloudcore.apiserver.apply import apply
 from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.delete import Deletion, bad_option, delete, delete_collection, read_options
-from cloudcore.apiserver.http.bodies import decode, read_body, read_configuration, read_object
+from cloudcore.apiserver.http.bodies import read_body, read_configuration, read_json, read_object
 from cloudcore.apiserver.http.call import Call
 from cloudcore.apiserver.http.listing import send_list
-from cloudcore.apiserver.http.negotiation import JSON, patch_type
+from cloudcore.apiserver.http.negotiation import patch_type
 from cloudcore.apiserver.http.reads import list_options
 from cloudcore.apiserver.http.responses import respond, respond_object
 from cloudcore.apiserver.http.status import success
@@ -35,13 +35,9 @@ def _written(call: Call, record: Record, status: int = 200) -> web.Response:
     return respond(call.request, body, call.representation, status=status, warnings=call.context.warnings)
 
 
-def _is_strict(call: Call) -> bool:
-    return call.context.field_validation == "Strict"
-
-
 async def handle_create(call: Call) -> web.StreamResponse:
     """Create an object."""
-    body = await read_object(call.request, strict=_is_strict(call))
+    body = await read_object(call.request, context=call.context)
     record = await create(call.registry, call.target, body, call.context)
     _warn_of_inert(call)
     return _written(call, record, 201)
@@ -49,7 +45,7 @@ async def handle_create(call: Call) -> web.StreamResponse:
 
 async def handle_update(call: Call) -> web.StreamResponse:
     """Replace an object or a subresource of it."""
-    body = await read_object(call.request, strict=_is_strict(call))
+    body = await read_object(call.request, context=call.context)
     return _written(call, await update(call.registry, call.target, body, call.context))
 
 
@@ -60,7 +56,7 @@ async def handle_patch(call: Call) -> web.StreamResponse:
         return await _handle_apply(call)
     if call.query.text("force"):
         raise _bad_patch_option("force", Cause("FieldValueForbidden", _ONLY_APPLY, "force"))
-    changes = decode(await read_body(call.request), JSON)
+    changes = read_json(await read_body(call.request), call.context)
     record = await patch(call.registry, call.target, changes, call.context, kind=cast(PatchType, kind))
     return _written(call, record)
 
@@ -68,7 +64,7 @@ async def handle_patch(call: Call) -> web.StreamResponse:
 async def _handle_apply(call: Call) -> web.StreamResponse:
     if not call.query.text("fieldManager"):
         raise _bad_patch_option("fieldManager", Cause("FieldValueRequired", _NO_MANAGER, "fieldManager"))
-    config = await read_configuration(call.request)
+    config = await read_configuration(call.request, call.context)
     record, created = await apply(call.registry, call.target, config, call.context, force=call.query.flag("force"))
     if created:
         _warn_of_inert(call)

@@ -15,7 +15,8 @@ from cloudcore.apiserver.context import Context
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.validation.fields import required
 from cloudcore.apiserver.validation.schemas import Schema, Schemas, resolve, type_name
-from cloudcore.errors import BadRequest, Cause
+from cloudcore.apiserver.validation.strictness import Slip, report
+from cloudcore.errors import BadRequest
 from protocol.objects.keys import Body
 
 _GO_TYPES: Final = {"array": "[]", "object": "map", "boolean": "bool", "integer": "int", "number": "float64"}
@@ -60,22 +61,10 @@ def decode(schemas: Schemas, kind: Kind, body: Body, context: Context) -> None:
         _walk_object(schemas.definition(kind.schema), body, "", type_name(kind.schema), findings)
     if findings.mistyped:
         raise _cannot_handle(kind, findings.mistyped[0])
-    if findings.unknown:
-        _report_unknown(findings.unknown, context)
+    report([Slip(f'unknown field "{path}"', path) for path in findings.unknown], context)
     if findings.missing:
         name = str(body["metadata"].get("name", ""))
         raise failures.invalid(kind, name, [required(path) for path in findings.missing])
-
-
-def _report_unknown(paths: list[str], context: Context) -> None:
-    told = [f'unknown field "{path}"' for path in paths]
-    if context.field_validation == "Strict":
-        raise BadRequest(
-            f"strict decoding error: {', '.join(told)}",
-            causes=[Cause("FieldValueInvalid", text, path) for text, path in zip(told, paths, strict=True)],
-        )
-    if context.field_validation == "Warn":
-        context.warnings.extend(told)
 
 
 def _cannot_handle(kind: Kind, why: str) -> BadRequest:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcore.apiserver.http import bodies
-from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml, refuse_duplicates
+from cloudcore.apiserver.http.bodies import decode_json, decode_object, decode_yaml
 from cloudcore.errors import BadRequest, RequestEntityTooLarge
 
 
@@ -124,23 +124,50 @@ async def test_a_body_is_measured_as_it_is_decompressed(ended: bool) -> None:
         await bodies.read_body(cast(web.BaseRequest, request))
 
 
-def test_fields_that_are_named_twice_are_found() -> None:
-    text = b'{"data":{"a":"1","a":"2","b":"3"},"spec":{"items":[{"x":1},{"x":1,"y":2,"x":3}]},"kind":"A","kind":"B"}'
-    with pytest.raises(BadRequest) as refused:
-        refuse_duplicates(text)
-    assert refused.value.message == (
-        'strict decoding error: duplicate field "kind", duplicate field "data.a", duplicate field "spec.items[1].x"'
-    )
-    refuse_duplicates(b'{"a":{"b":1},"b":{"b":2},"c":[{"b":1},{"b":2}]}')
+TWICE = [
+    ("application/json", b'{"metadata":{"name":"q"},"data":{"a":"1","a":"2"}}', 'duplicate field "data.a"'),
+    (
+        "application/yaml",
+        b"metadata: {name: q}\ndata:\n  a: '1'\n  'a': '2'\n",
+        'line 4: key "a" already set in map',
+    ),
+]
+"""Bodies that name a field twice, and what is said of it."""
 
 
-async def test_fields_that_are_named_twice_are_refused_where_that_is_asked_for(admin: aiohttp.ClientSession) -> None:
-    path, text = "/api/v1/namespaces/default/configmaps", b'{"metadata":{"name":"q"},"data":{"a":"1","a":"2"}}'
-    headers = {"Content-Type": "application/json"}
+@pytest.mark.parametrize(("content_type", "text", "slip"), TWICE)
+async def test_fields_that_are_named_twice_are_refused_warned_of_or_ignored(
+    admin: aiohttp.ClientSession, content_type: str, text: bytes, slip: str
+) -> None:
+    path, headers = "/api/v1/namespaces/default/configmaps", {"Content-Type": content_type}
     async with admin.post(f"{path}?fieldValidation=Strict", data=text, headers=headers) as response:
-        assert (response.status, (await response.json())["message"]) == (
-            400,
-            'strict decoding error: duplicate field "data.a"',
-        )
+        assert (response.status, (await response.json())["message"]) == (400, f"strict decoding error: {slip}")
+    async with admin.post(f"{path}?fieldValidation=Ignore&dryRun=All", data=text, headers=headers) as response:
+        assert (response.status, response.headers.getall("Warning", [])) == (201, [])
     async with admin.post(path, data=text, headers=headers) as response:
         assert (await response.json())["data"] == {"a": "2"}
+        assert [warning for warning in response.headers.getall("Warning") if slip in warning.replace("\\", "")]
+
+
+@pytest.mark.parametrize(
+    ("patch_type", "text", "slip"),
+    [
+        ("application/merge-patch+json", b'{"data":{"a":"1","a":"2"}}', 'duplicate field "data.a"'),
+        ("application/strategic-merge-patch+json", b'{"data":{"a":"1","a":"2"}}', 'duplicate field "data.a"'),
+        ("application/json-patch+json", b'[{"op":"add","op":"test","path":"/x"}]', 'duplicate field "[0].op"'),
+        *(
+            ("application/apply-patch+yaml", b"apiVersion: v1\nkind: ConfigMap\n" + text, slip)
+            for _, text, slip in TWICE[1:]
+        ),
+        ("application/apply-patch+yaml", TWICE[0][1], TWICE[0][2]),
+    ],
+)
+async def test_patches_that_name_a_field_twice_are_refused(
+    admin: aiohttp.ClientSession, patch_type: str, text: bytes, slip: str
+) -> None:
+    path = "/api/v1/namespaces/default/configmaps/q?fieldValidation=Strict"
+    path += "&fieldManager=me" if "apply" in patch_type else ""
+    async with admin.patch(path, data=text, headers={"Content-Type": patch_type}) as response:
+        message = (await response.json())["message"]
+    assert (response.status, message.startswith("strict decoding error: ")) == (400, True)
+    assert slip.removeprefix("line 4: ") in message
