@@ -125,7 +125,7 @@ class Session:
             meter=self._account.meter,
         )
         self._driver = LinkDriver(self._link, connection, self._handle, clock=self._loop.time)
-        self._others: list[asyncio.Task[None]] = []
+        self._beats: asyncio.Future[None] = self._loop.create_future()
         self._welcome: Welcome | None = None
         self._batches: deque[Received] = deque()
         self._retry_after_s = 0.0
@@ -150,10 +150,8 @@ class Session:
         self._link.start(self._hello(), self._now())
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._others = [
-                    tasks.create_task(self._apply(), name="hub-apply"),
-                    tasks.create_task(self._beat(), name="hub-beat"),
-                ]
+                tasks.create_task(self._apply(), name="hub-apply")
+                self._beats = tasks.create_task(self._beat(), name="hub-beat")
                 closed = await self._driver.run(tasks, "hub")
         finally:
             self._store.on_owed(None)
@@ -200,20 +198,23 @@ class Session:
                 self._going_away = True
                 self._wake_apply.set()
             case Closed():
-                for task in self._others:
-                    task.cancel()
+                # Applying ends by itself, after the commit under way: cancelled, it would reach the disk unnoticed.
+                self._beats.cancel()
+                self._opened.set()
+                self._wake_apply.set()
 
     # Applying
 
     async def _apply(self) -> None:
         await self._opened.wait()
-        assert self._welcome is not None
         try:
-            await self._begin(self._welcome)
-            while True:
+            if self._welcome is not None:
+                await self._begin(self._welcome)
+            while self._link.closed is None:
                 await self._wake_apply.wait()
                 self._wake_apply.clear()
-                await self._apply_gathered()
+                if self._link.closed is None:
+                    await self._apply_gathered()
                 if self._going_away and not self._batches:
                     self._close(CloseCode.NORMAL, "reconnecting, as the cloud asked")
         except StaleEpoch as error:
@@ -222,8 +223,12 @@ class Session:
     async def _begin(self, welcome: Welcome) -> None:
         """Make the epoch durable, then send what the cloud asked for and what is owed to it."""
         while not await self._epoch_durable(welcome):
+            if self._link.closed is not None:
+                return
             self._may_speak()
             await self._put_off(TRY_DISK_AGAIN_S)
+        if self._link.closed is not None:
+            return
         self._saved = True
         self._may_speak()
         self._owe(self._store.owed())
@@ -256,7 +261,7 @@ class Session:
     async def _put_off(self, for_s: float) -> None:
         """Answer ``later`` to whatever comes for ``for_s`` seconds."""
         until = self._now() + for_s
-        while (left := until - self._now()) > 0:
+        while (left := until - self._now()) > 0 and self._link.closed is None:
             while self._batches:
                 batch = self._batches.popleft()
                 self._settle(batch, [LATER] * len(batch.items))

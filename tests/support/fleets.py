@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from cloudcore.apiserver.admission.standard import admission_chain
@@ -24,6 +24,7 @@ from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.controllers.manager import ControllerManager
+from cloudcore.errors import StorageUnavailable
 from cloudcore.events import EventRecorder
 from cloudcore.hub.hub import Hub
 from cloudcore.informers import Informers
@@ -192,6 +193,7 @@ class CloudSite(Site):
     async def stop(self) -> None:
         """End the life, with nothing put in order first."""
         self.up.clear()
+        self.client = cast(LocalClient, _Nobody())
         self.store.crash()
         for connection in list(self._connections):
             connection.cut()
@@ -243,6 +245,16 @@ class CloudSite(Site):
             self.up.set()
 
 
+class _Nobody:
+    """The API between two lives: a process that is gone answers nothing, not even from its cache."""
+
+    def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
+        async def refused(*_args: Any, **_options: Any) -> Any:
+            raise StorageUnavailable("connection refused")
+
+        return refused
+
+
 class _Idle:
     """A sampler of a machine on which nothing happens."""
 
@@ -253,8 +265,8 @@ class _Idle:
 class _GatedEngine(MemoryEngine):
     """A memory engine with a step on either side of each commit."""
 
-    def __init__(self, disk: EdgeDisk, step: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(disk, commit_s=0.002)
+    def __init__(self, disk: EdgeDisk, step: Callable[[str], Awaitable[None]], *, commit_s: float) -> None:
+        super().__init__(disk, commit_s=commit_s)
         self._step = step
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -306,7 +318,9 @@ class EdgeSite(Site):
 
     def start(self) -> None:
         """Begin a life of the agent on what the disk and the host hold."""
-        self._engine = _GatedEngine(self.disk, self._at_step)
+        # In every third life a disk so slow that links are cut and agents killed in the middle of a commit.
+        slow = Random(f"disk of {self.node} in life {self.crashes}").random() < 1 / 3
+        self._engine = _GatedEngine(self.disk, self._at_step, commit_s=0.5 if slow else 0.002)
         self.store = MetaStore(self._engine, self.node)
         runtime = WatchingRuntime(self.host, self._cloud.pod, self._at_step)
         self.agent = Agent(

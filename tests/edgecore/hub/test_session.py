@@ -28,9 +28,9 @@ BUSY = Load(cpu=420, memory=300, pods=3)
 
 
 class Edge:
-    def __init__(self, disk: MemoryDisk | None = None) -> None:
+    def __init__(self, disk: MemoryDisk | None = None, *, commit_s: float = 0.0) -> None:
         self.disk = disk or MemoryDisk()
-        self.engine = MemoryEngine(self.disk)
+        self.engine = MemoryEngine(self.disk, commit_s=commit_s)
         self.store = MetaStore(self.engine, WHO.node)
 
 
@@ -254,6 +254,32 @@ async def test_a_cut_connection_ends_the_session() -> None:
         cloud.connection.cut()
         ending = await task
     assert (ending.code, ending.opened) == (CloseCode.ABNORMAL, True)
+
+
+async def test_a_connection_cut_during_a_commit_leaves_memory_and_disk_in_step() -> None:
+    """Else the next digest speaks of what is not on disk, and a restart brings back what was deleted long since."""
+    edge, cloud = Edge(commit_s=1.0), PlayedCloud()
+    async with session(edge, cloud) as (_, task):
+        await cloud.accept()
+        await cloud.wait_for(VolatileReceived)
+        await cloud.send(put("web", 5))
+        await asyncio.sleep(0.5)  # the batch is being written
+        cloud.connection.cut()
+        ending = await task
+    assert ending.code == CloseCode.ABNORMAL
+    assert WEB in edge.disk.objects
+    assert [entry.key for entry in edge.store.inventory()] == [WEB]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5])
+async def test_a_connection_cut_while_the_epoch_is_written_ends_the_session(after_s: float) -> None:
+    edge, cloud = Edge(commit_s=1.0), PlayedCloud()
+    async with session(edge, cloud) as (_, task):
+        await cloud.accept(7)
+        await asyncio.sleep(after_s)
+        cloud.connection.cut()
+        assert (await task).code == CloseCode.ABNORMAL
+    assert edge.store.epoch == int(edge.disk.facts.get("epoch", "0"))
 
 
 async def test_a_silent_cloud_is_noticed() -> None:
