@@ -33,7 +33,6 @@ from cloudcore.controllers.manager import ControllerManager, ControllerSettings
 from cloudcore.events import EventRecorder
 from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
-from cloudcore.hub.nodemetrics import node_metrics
 from cloudcore.hub.server import HubServer
 from cloudcore.hub.settings import HubSettings
 from cloudcore.informers import Informers
@@ -49,8 +48,8 @@ from cloudcore.store.base import Store
 from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
-from protocol.objects.keys import Body, NodeName, ObjectKey
-from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES, OBJECT_TRACES
+from protocol.objects.keys import NodeName, ObjectKey
+from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES, OBJECT_TRACES, POD_METRICS
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +65,6 @@ class CloudCore:
 
     def __init__(self, store: Store, settings: Settings, place: Place) -> None:
         self._place = place
-        self._heartbeat_s = settings.heartbeat_s
         self.clock = SystemClock()
         self.store = store
         self.limits = Limits(max_pending_pods=settings.max_pending_pods)
@@ -116,7 +114,8 @@ class CloudCore:
             ),
         )
         self.registry.provide(NODE_LINKS, self.hub.node_links)
-        self.registry.provide(NODE_METRICS, self._node_metrics)
+        self.registry.provide(NODE_METRICS, self.hub.node_metrics)
+        self.registry.provide(POD_METRICS, self.hub.pod_metrics)
         self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
         self.registry.provide(OBJECT_TRACES, self.hub.object_traces)
         self.registry.take(OBJECT_TRACES, self.hub.arm_trace, self.hub.tracing.disarm)
@@ -200,10 +199,6 @@ class CloudCore:
 
     def _exposition(self) -> bytes:
         return self.metrics.exposition()
-
-    def _node_metrics(self) -> list[Body]:
-        nodes = self.hub.router.records(NODES)
-        return node_metrics(nodes, self.hub.sessions, window_s=self._heartbeat_s, now=self.clock.wall())
 
     def _superseded(self, node: str, certificate_der: bytes) -> bool:
         record = self.hub.router.record(ObjectKey(NODES, "", node))

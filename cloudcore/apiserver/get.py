@@ -30,7 +30,7 @@ async def stored(registry: Registry, target: Target) -> Record:
     """
     kind = target.kind
     if kind.virtual:
-        record = registry.virtual_record(kind, target.name)
+        record = registry.virtual_record(kind, target.name, target.namespace)
         if record is None:
             raise failures.not_found(kind, target.name)
         return record

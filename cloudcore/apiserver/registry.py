@@ -111,13 +111,14 @@ class Registry:
             raise MethodNotAllowed(f"{kind.resource} cannot be deleted here")
         self._takers[kind.resource][1](name)
 
-    def virtual_record(self, kind: Kind, name: str) -> Record | None:
-        """Return the present object of a virtual kind that has ``name``, or None."""
+    def virtual_record(self, kind: Kind, name: str, namespace: str = "") -> Record | None:
+        """Return the present object of a virtual kind that has ``name`` in ``namespace``, or None."""
         finder = self._finders.get(kind.resource)
         if finder is not None:
             body = finder(name)
             return None if body is None else self._virtual_record(kind, body)
-        return next((record for record in self.virtual_records(kind) if record.key.name == name), None)
+        key = ObjectKey(kind.resource, namespace, name)
+        return next((record for record in self.virtual_records(kind) if record.key == key), None)
 
     def virtual_records(self, kind: Kind) -> list[Record]:
         """Return the present objects of a virtual kind as records, sorted by name."""

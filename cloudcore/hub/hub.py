@@ -27,9 +27,12 @@ from cloudcore.hub.admittance import Live, Refusal
 from cloudcore.hub.conditions import mark_duplicate
 from cloudcore.hub.leases import Leases
 from cloudcore.hub.nodelinks import node_links
+from cloudcore.hub.nodemetrics import node_metrics
 from cloudcore.hub.pacing import Slots
+from cloudcore.hub.podmetrics import pod_metrics
 from cloudcore.hub.resume import catch_up, end_of_difference
 from cloudcore.hub.router import Delivery, Router
+from cloudcore.hub.samples import HubSamples
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
 from cloudcore.hub.syncview import Departure, Moment, View
@@ -46,7 +49,7 @@ from protocol.measures import LinkMeasures
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.projections import SLICE_RESOURCES
-from protocol.objects.resources import NODES
+from protocol.objects.resources import NODES, PODS
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
 
@@ -85,6 +88,8 @@ class Hub:
         self.settings = settings or HubSettings()
         self.router = Router(store.incarnation)
         self.sessions: dict[NodeName, Session] = {}
+        self.samples = HubSamples(self.sessions)
+        """What nodes and pods use."""
         self.traffic = TrafficLedger(store, clock, daily_bytes=self.settings.daily_bytes)
         self.leases = Leases(
             heartbeats or client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note
@@ -165,6 +170,16 @@ class Hub:
     def node_links(self) -> list[Body]:
         """Return a NodeLink object for each Node, connected or not."""
         return node_links(self.router.records(NODES), self.sessions, self._clock.monotonic())
+
+    def node_metrics(self) -> list[Body]:
+        """Return a NodeMetrics object for each connected Node."""
+        return node_metrics(self.router.records(NODES), self.sessions)
+
+    def pod_metrics(self) -> list[Body]:
+        """Return a PodMetrics object for each Pod that its node measures."""
+        told = {node for node, session in self.sessions.items() if session.readings}
+        pods = [record for record in self.router.records(PODS) if self.router.node_of(record.key) in told]
+        return pod_metrics(pods, self.samples)
 
     def node_syncs(self) -> list[Body]:
         """Return a NodeSync object for each Node, connected or not; what is pending is counted, not listed."""

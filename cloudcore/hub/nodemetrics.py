@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cloudcore.hub.session import Session
+from cloudcore.samples import WINDOW_S
 from cloudcore.store.base import Record
 from protocol.heartbeat import Load
 from protocol.objects.keys import Body, NodeName
@@ -15,34 +16,30 @@ from protocol.objects.times import timestamp
 API_VERSION: Final = "metrics.k8s.io/v1beta1"
 
 
-def node_metrics(
-    nodes: Iterable[Record], sessions: Mapping[NodeName, Session], *, window_s: float, now: float
-) -> list[Body]:
-    """Return a NodeMetrics object for each node that is connected and has told its load.
+def node_metrics(nodes: Iterable[Record], sessions: Mapping[NodeName, Session]) -> list[Body]:
+    """Return a NodeMetrics object for each of ``nodes`` that is connected and has told its load.
 
     Args:
         nodes: The Node objects.
         sessions: The open sessions.
-        window_s: Seconds between heartbeats, over which a load is measured.
-        now: Epoch seconds.
     """
     measured = []
     for record in nodes:
         session = sessions.get(NodeName(record.key.name))
         if session is not None and session.load is not None:
-            measured.append(_metrics(record.decode(), session.load, window_s, now))
+            measured.append(_metrics(record.decode(), session.load, session.told.at))
     return measured
 
 
-def _metrics(node: Body, load: Load, window_s: float, now: float) -> Body:
+def _metrics(node: Body, load: Load, at: float) -> Body:
     metadata = node["metadata"]
-    shown = {"name": metadata["name"], "creationTimestamp": timestamp(now)}
+    shown = {"name": metadata["name"], "creationTimestamp": timestamp(at)}
     return {
         "apiVersion": API_VERSION,
         "kind": "NodeMetrics",
         "metadata": shown | ({"labels": metadata["labels"]} if metadata.get("labels") else {}),
-        "timestamp": timestamp(now),
-        "window": f"{window_s:g}s",
+        "timestamp": timestamp(at),
+        "window": f"{WINDOW_S:g}s",
         "usage": usage(node, load),
     }
 

@@ -31,6 +31,7 @@ from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatDecoder, HeartbeatError, Load, digest_mark
 from protocol.link import Link
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Outcome, Resume, Verdict, Welcome
+from protocol.samples import ReadingTable
 from protocol.traffic import TrafficKey
 from protocol.transports.base import Connection
 
@@ -166,6 +167,11 @@ class Session:
     def load(self) -> Load | None:
         """The node's load as of its last heartbeat; None before the first."""
         return None if self._heartbeats is None else self._heartbeats.load
+
+    @property
+    def readings(self) -> ReadingTable | None:
+        """What the node's pods use, as of its last heartbeat; None where it has told nothing."""
+        return None if self._heartbeats is None else self._heartbeats.readings
 
     @property
     def rtt_s(self) -> float | None:

@@ -6,6 +6,7 @@ from cloudcore.apiserver.get import get
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.errors import MethodNotAllowed, NotFound
+from protocol.objects.resources import POD_METRICS
 from tests.support.registries import a_configmap, a_deployment, a_pod, target
 
 LINKS = "nodelinks.edge.aiokubeedge.io"
@@ -51,6 +52,16 @@ async def test_a_virtual_object_comes_from_its_provider(registry: Registry) -> N
     assert body["status"] == {"connected": True}
     with pytest.raises(NotFound, match=r'nodelinks\.edge\.aiokubeedge\.io "edge-2" not found'):
         await get(registry, target(registry, LINKS, name="edge-2"))
+
+
+async def test_virtual_objects_of_one_name_are_told_apart_by_namespace(registry: Registry) -> None:
+    places = ("blue", "green")
+    registry.provide(POD_METRICS, lambda: [{"metadata": {"name": "web", "namespace": place}} for place in places])
+    for place in places:
+        record = await get(registry, target(registry, POD_METRICS, place, "web"))
+        assert record.key.namespace == place
+    with pytest.raises(NotFound):
+        await get(registry, target(registry, POD_METRICS, "red", "web"))
 
 
 def test_only_a_virtual_kind_takes_a_provider(registry: Registry) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from cloudcore.apiserver.http.tables.printers import NAME, Cells, Column, at, printer
 from protocol.objects.keys import Body
 from protocol.objects.quantities import parse_quantity, written
-from protocol.objects.resources import NODE_METRICS
+from protocol.objects.resources import NODE_METRICS, POD_METRICS
 
 _COLUMNS = (NAME, Column("CPU"), Column("Memory"), Column("Window"))
 
@@ -20,7 +20,7 @@ def node_metrics_cells(body: Body, now: float) -> Cells:
     return [body["metadata"]["name"], usage.get("cpu", "0"), usage.get("memory", "0"), body.get("window", "")]
 
 
-@printer("pods.metrics.k8s.io", *_COLUMNS)
+@printer(POD_METRICS, *_COLUMNS)
 def pod_metrics_cells(body: Body, now: float) -> Cells:
     """Return a pod's row: the sum of its containers."""
     del now
