@@ -1,0 +1,401 @@
+"""The Docker runtime as the agent holds it.
+
+Concurrency: everything runs on the event loop. One task follows the engine's events and tells of ends; it is level-
+based: whenever it has (re)connected it compares what it knows with what there is, so events that were lost change
+nothing. Another removes unused images now and then. Both belong to the runtime from ``open`` to ``close``. Calls for
+one pod do not overlap (the interface's rule), but an end may be heard of before the answer to the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Final
+
+import structlog
+
+from edgecore.pods.runtimes.base import (
+    ContainerId,
+    ContainerSpec,
+    ContainerState,
+    ExecResult,
+    Exit,
+    ExitListener,
+    NotRunning,
+    RuntimeUnavailable,
+    StartRefused,
+    Teller,
+    silent,
+)
+from edgecore.pods.runtimes.docker import configs, labels, states
+from edgecore.pods.runtimes.docker.commands import Commands
+from edgecore.pods.runtimes.docker.engine import About, Answer, Engine, EngineError
+from edgecore.pods.runtimes.docker.garbage import ImageGarbage
+from edgecore.pods.runtimes.docker.honoured import HONOURED
+from edgecore.pods.runtimes.docker.images import Images
+from edgecore.pods.runtimes.docker.lastwords import LastWords
+from edgecore.pods.runtimes.docker.sandboxes import Sandboxes
+from edgecore.pods.runtimes.docker.settings import DockerSettings
+from edgecore.pods.runtimes.specs import SandboxSpec
+from protocol.backoff import RECONNECT
+from protocol.objects.keys import Uid
+
+log = structlog.get_logger(__name__)
+
+_OVERLAP_S: Final = 5.0
+"""Events are asked for from so long before the moment of asking: what is told twice changes nothing."""
+
+
+class DockerRuntime:
+    """Implements :class:`edgecore.pods.runtimes.base.Runtime` with containers of a Docker Engine or Podman.
+
+    ``signal`` reaches an instance's first process, as with every container runtime; SIGKILL ends them all.
+
+    Args:
+        settings: See :class:`DockerSettings`.
+        engine: A connection, for tests; by default one to ``settings.host``.
+        rng: Source of jitter.
+        wall: Reads the time, seconds since the epoch.
+    """
+
+    name = "docker"
+    honours = HONOURED
+
+    def __init__(
+        self,
+        settings: DockerSettings,
+        *,
+        engine: Engine | None = None,
+        rng: Random | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine or Engine(settings.host, settings.owner, settings.answer_timeout_s)
+        self._rng = rng or SystemRandom()
+        self._wall = wall
+        self._images = Images(self._engine, settings)
+        self._sandboxes = Sandboxes(self._engine, settings)
+        self._commands = Commands(self._engine)
+        self._last_words = LastWords(settings.root, self._engine)
+        self._about: About | None = None
+        self._pause = ""
+        self._known: dict[ContainerId, ContainerState] = {}
+        self._starting: set[ContainerId] = set()
+        self._listener: ExitListener = lambda state: None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.problem = ""
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
+        """Find every container of this agent again; what was made and never started is removed."""
+        self._listener = listener
+        self._about = await self._engine.about()
+        since = self._wall() - _OVERLAP_S
+        await self._find()
+        garbage = ImageGarbage(self._engine, self._settings, self._about)
+        self._tasks = [
+            asyncio.create_task(self._watch(since), name="docker-events"),
+            asyncio.create_task(garbage.run(), name="docker-garbage"),
+        ]
+        return list(self._known.values())
+
+    async def _find(self) -> None:
+        sandboxes: dict[Uid, Answer] = {}
+        for docker_id in await self._engine.list():
+            inspected = await self._engine.inspect(docker_id)
+            if inspected is None:
+                continue
+            tags = inspected["Config"]["Labels"]
+            if tags.get(labels.TYPE) == labels.SANDBOX:
+                sandboxes[Uid(tags.get(labels.POD_UID, ""))] = inspected
+                continue
+            state = await self._state(inspected)
+            if state is None:
+                await self._engine.remove(docker_id)
+            else:
+                self._known[state.id] = state
+        self._known = dict(sorted(self._known.items()))
+        pods = {container.pod for container in self._known}
+        for pod, sandbox in sandboxes.items():
+            if pod in pods:
+                self._sandboxes.adopt(pod, sandbox)
+            else:
+                await self._engine.remove(sandbox["Id"])
+
+    async def close(self) -> None:
+        """Stop listening and close every connection; containers go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._engine.close()
+
+    # --- starting -------------------------------------------------------------------------------------------------
+
+    async def prepare(self, sandbox: SandboxSpec) -> str:
+        """Make the pod's sandbox, where it is missing, and return its address."""
+        if self._about is None:
+            raise RuntimeUnavailable("the Docker daemon has not answered yet")
+        if not self._pause:
+            self._pause = await self._images.ensure_pause(self._about)
+        try:
+            return (await self._sandboxes.ensure(sandbox, self._pause)).address
+        except StartRefused:
+            self._pause = ""  # Perhaps its image was removed: look again.
+            raise
+
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
+        """Fetch the image, create the container in the pod's sandbox and start it."""
+        if spec.id in self._known:
+            return self._known[spec.id]
+        address = await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
+        await self._forget_before(spec.id)
+        image = await self._images.ensure(spec, tell)
+        around = configs.Surroundings(
+            sandbox=self._sandboxes.held[spec.id.pod].id,
+            address=address,
+            image=image,
+            image_id=states.image_id_of(image),
+            termination_file=self._last_words.lay_out(spec.id),
+            seccomp=self._seccomp(spec.security.seccomp),
+            podman=self._about is not None and self._about.podman,
+            oom_floor=self._sandboxes.oom_floor,
+        )
+        config = configs.container_config(spec, around, self._settings)
+        self._starting.add(spec.id)
+        try:
+            inspected = await self._create(labels.name_of_container(spec), config, spec.id.name, tell)
+            state = await self._state(inspected)
+            if state is None:
+                why = inspected["State"].get("Error") or "the container did not start"
+                raise StartRefused("RunContainerError", why)
+            self._note(state)
+        finally:
+            self._starting.discard(spec.id)
+        return self._known[spec.id]
+
+    async def _create(self, name: str, config: configs.Config, container: str, tell: Teller) -> Answer:
+        """Create and start a container; where it does not start, none is left.
+
+        Raises:
+            StartRefused: It cannot be made, or not be started, as specified.
+        """
+        # An agent that died right here left one that was never started, or nobody took note of.
+        await self._engine.remove(name)
+        try:
+            docker_id = await self._engine.create(config, name)
+        except EngineError as error:
+            raise StartRefused("CreateContainerError", error.message) from None
+        await tell("Created", f"Created container {container}", False)
+        try:
+            await self._engine.start(docker_id)
+        except EngineError as error:
+            await self._engine.remove(docker_id)
+            raise StartRefused("RunContainerError", error.message) from None
+        inspected = await self._engine.inspect(docker_id)
+        if inspected is None:
+            raise StartRefused("RunContainerError", "the container was removed as soon as it was started")
+        return inspected
+
+    def _seccomp(self, profile: str) -> str:
+        """Return the content of a profile of this node, or empty where none is named.
+
+        Raises:
+            StartRefused: It cannot be read.
+        """
+        if not profile.startswith("localhost/"):
+            return ""
+        path = self._settings.seccomp_dir / profile.removeprefix("localhost/")
+        try:
+            if not path.resolve().is_relative_to(self._settings.seccomp_dir.resolve()):
+                raise PermissionError(f"{path} is not below {self._settings.seccomp_dir}")
+            return path.read_text()
+        except (OSError, ValueError) as error:
+            message = f"cannot load seccomp profile {path}: {error}"
+            raise StartRefused("CreateContainerError", message) from None
+
+    async def _forget_before(self, container: ContainerId) -> None:
+        """Remove the instances before the last one."""
+        for other in [c for c in self._known if c[:2] == container[:2] and c.attempt < container.attempt - 1]:
+            await self._engine.remove(_docker_id(self._known[other]))
+            self._last_words.forget(other)
+            del self._known[other]
+
+    # --- what the engine says -------------------------------------------------------------------------------------
+
+    async def _watch(self, since: float) -> None:
+        retry = 0
+        while True:
+            try:
+                async for event in self._engine.events(since):
+                    retry = 0
+                    self._healthy()
+                    await self._heard(event)
+                raise RuntimeUnavailable("the Docker daemon ended its stream of events")
+            except OSError as error:
+                self._trouble(str(error))
+            except Exception as error:
+                log.exception("an event of the Docker daemon cannot be taken in")
+                self._trouble(str(error))
+            while True:
+                await asyncio.sleep(RECONNECT.delay_s(retry, self._rng))
+                retry += 1
+                since = self._wall() - _OVERLAP_S
+                if await self._compare():
+                    break
+
+    def _trouble(self, why: str) -> None:
+        if not self.problem:
+            log.warning("the Docker daemon is lost; trying until it is back", cause=why)
+        self.problem = why
+
+    def _healthy(self) -> None:
+        if self.problem:
+            log.info("the Docker daemon is back")
+        self.problem = ""
+
+    async def _compare(self) -> bool:
+        """Look at every instance that should run; return whether the engine answered."""
+        try:
+            await self._engine.about()
+            for state in [state for state in self._known.values() if state.exit is None]:
+                await self._look(state.id, _docker_id(state))
+            for pod, sandbox in list(self._sandboxes.held.items()):
+                found = await self._engine.inspect(sandbox.id)
+                if found is None or not states.is_running(found):
+                    await self._sandbox_died(pod)
+        except OSError as error:
+            self._trouble(str(error))
+            return False
+        self._healthy()
+        return True
+
+    async def _heard(self, event: Answer) -> None:
+        actor = event.get("Actor") or {}
+        tags, docker_id = actor.get("Attributes") or {}, str(actor.get("ID", ""))
+        pod = Uid(tags.get(labels.POD_UID, ""))
+        if tags.get(labels.TYPE) == labels.SANDBOX:
+            if pod in self._sandboxes.held and self._sandboxes.held[pod].id == docker_id:
+                await self._sandbox_died(pod)
+            return
+        container = labels.container_of(tags)
+        if container is not None:
+            await self._look(container, docker_id)
+
+    async def _sandbox_died(self, pod: Uid) -> None:
+        """End what runs of a pod that has lost its sandbox: its containers would have different networks."""
+        log.warning("a pod has lost its sandbox; its containers are started again", pod=pod)
+        self._sandboxes.forget(pod)
+        for state in [state for state in self._known.values() if state.id.pod == pod and state.exit is None]:
+            await self._engine.kill(_docker_id(state), "SIGKILL")
+
+    async def _look(self, container: ContainerId, docker_id: str) -> None:
+        inspected = await self._engine.inspect(docker_id)
+        if inspected is not None:
+            state = await self._state(inspected)
+            # One that is neither known nor being started is on its way out with its pod.
+            if state is not None and (container in self._known or container in self._starting):
+                self._note(state)
+            return
+        known = self._known.get(container)
+        if known is not None and known.exit is None:
+            gone = Exit(self._wall(), 137, 0, "ContainerStatusUnknown", "the container was removed from outside")
+            self._note(replace(known, exit=gone))
+
+    async def _state(self, inspected: Answer) -> ContainerState | None:
+        state = states.state_of(inspected)
+        if state is None or state.exit is None:
+            return state
+        from_log = inspected["Config"]["Labels"].get(labels.FROM_LOG) == "true" and state.exit.exit_code != 0
+        message = await self._last_words.read(state.id, inspected["Id"], from_log=from_log)
+        return states.state_of(inspected, message) if message else state
+
+    def _note(self, state: ContainerState) -> None:
+        before = self._known.get(state.id)
+        if before is not None and before.exit is not None:
+            return
+        self._known[state.id] = state
+        if state.exit is not None:
+            self._listener(state)
+
+    # --- commands and logs ----------------------------------------------------------------------------------------
+
+    async def exec(self, container: ContainerId, argv: Sequence[str], timeout_s: float) -> ExecResult:
+        """Run a command in the instance."""
+        state = self._known.get(container)
+        if state is None or state.exit is not None:
+            raise NotRunning(f"container {container.name} is not running")
+        return await self._commands.exec(_docker_id(state), argv, timeout_s)
+
+    def read_log(
+        self, container: ContainerId, *, tail: int | None = None, since: float = 0.0, follow: bool = False
+    ) -> AsyncIterator[str]:
+        """Return the instance's log: pieces of text, each line of it led by its time.
+
+        Args:
+            container: The instance; of one that is unknown the log is empty.
+            tail: How many lines from the end on; None for all that are kept.
+            since: Seconds since the epoch; nothing older is returned.
+            follow: Go on with what it prints until it ends.
+
+        Raises:
+            OSError: The engine failed.
+        """
+        state = self._known.get(container)
+        if state is None:
+            return _nothing()
+        return self._engine.logs(_docker_id(state), tail=tail, since=since, follow=follow)
+
+    def log_path(self, container: ContainerId) -> Path | None:
+        """Return None: Docker keeps logs, within bounds; :meth:`read_log` reads them."""
+        return None
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    async def signal(self, container: ContainerId, number: int) -> None:
+        """Send a signal to the instance's first process; SIGTERM becomes the signal that its image asks for."""
+        state = self._known.get(container)
+        if state is None or state.exit is not None:
+            return
+        name = signals.Signals(number).name
+        if number == signals.SIGTERM:
+            inspected = await self._engine.inspect(_docker_id(state)) or {}
+            name = (inspected.get("Config") or {}).get("StopSignal") or name
+        await self._engine.kill(_docker_id(state), str(name))
+
+    async def release_pod(self, pod: Uid) -> None:
+        """Remove the pod's sandbox."""
+        await self._sandboxes.release(pod)
+
+    async def remove_pod(self, pod: Uid) -> None:
+        """Remove the pod's containers and files."""
+        mine = [container for container in self._known if container.pod == pod]
+        # Pods of other runtimes are not held up by an engine that does not answer.
+        if not mine and pod not in self._sandboxes.held:
+            return
+        found = await self._engine.list(f"{labels.POD_UID}={pod}")
+        dropped = {container: self._known.pop(container) for container in mine}
+        try:
+            for docker_id in found:
+                await self._engine.remove(docker_id)
+            await self._sandboxes.release(pod)
+            await asyncio.to_thread(self._last_words.forget_pod, pod)
+        except OSError:
+            self._known |= dropped
+            raise
+
+
+def _docker_id(state: ContainerState) -> str:
+    return state.runtime_id.partition("://")[2]
+
+
+async def _nothing() -> AsyncIterator[str]:
+    empty: tuple[str, ...] = ()
+    for text in empty:
+        yield text

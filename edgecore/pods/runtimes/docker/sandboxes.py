@@ -1,0 +1,157 @@
+"""Sandboxes: one container per pod that holds what its other containers share, above all its network address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from edgecore.pods.runtimes.base import StartRefused
+from edgecore.pods.runtimes.docker import configs, labels, states
+from edgecore.pods.runtimes.docker.engine import Engine, EngineError
+from edgecore.pods.runtimes.docker.settings import DockerSettings
+from edgecore.pods.runtimes.specs import SandboxSpec
+from protocol.objects.keys import Uid
+
+_RESOLV_CONF: Final = Path("/etc/resolv.conf")
+_LEAST_OOM_SCORE: Final = -1000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A pod's sandbox.
+
+    Attributes:
+        id: Docker's id.
+        address: The pod's own IP address, or empty.
+    """
+
+    id: str
+    address: str
+
+
+class Sandboxes:
+    """Makes and forgets sandboxes. Calls for one pod do not overlap.
+
+    Args:
+        engine: The engine.
+        settings: The runtime's settings.
+        resolver: Reads how the node resolves names.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: DockerSettings,
+        resolver: Callable[[], configs.HostResolver] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._resolver = resolver or host_resolver
+        self._held: dict[Uid, Sandbox] = {}
+        self.oom_floor = _LEAST_OOM_SCORE
+
+    @property
+    def held(self) -> Mapping[Uid, Sandbox]:
+        """The sandboxes there are, by pod."""
+        return self._held
+
+    def adopt(self, pod: Uid, inspected: Mapping[str, Any]) -> None:
+        """Take over a sandbox that an earlier agent made."""
+        self._held[pod] = Sandbox(inspected["Id"], states.address_of(inspected))
+        if int((inspected.get("HostConfig") or {}).get("OomScoreAdj") or 0) == 0:
+            self.oom_floor = 0
+
+    async def ensure(self, spec: SandboxSpec, image: str) -> Sandbox:
+        """Return the pod's sandbox, which runs then.
+
+        Raises:
+            StartRefused: It cannot be made as specified.
+            OSError: The engine failed.
+        """
+        held = self._held.get(spec.pod)
+        if held is not None:
+            inspected = await self._engine.inspect(held.id)
+            if inspected is not None and states.is_running(inspected):
+                return held
+            await self.release(spec.pod)
+        return await self._make(spec, image)
+
+    async def _make(self, spec: SandboxSpec, image: str) -> Sandbox:
+        try:
+            inspected = await self._try(spec, image)
+        except EngineError as error:
+            inspected = await self._try_unprivileged(spec, image, error)
+        if inspected is None:
+            raise StartRefused("CreatePodSandboxError", "Failed to create pod sandbox: it is gone at once")
+        sandbox = Sandbox(inspected["Id"], states.address_of(inspected))
+        self._held[spec.pod] = sandbox
+        return sandbox
+
+    async def _try(self, spec: SandboxSpec, image: str) -> Mapping[str, Any] | None:
+        config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=self.oom_floor)
+        name = labels.name_of_sandbox(spec)
+        # What an agent left behind that died right here stands in the way of the name.
+        await self._engine.remove(name)
+        try:
+            made = await self._engine.create(config, name)
+            await self._engine.start(made)
+        except EngineError:
+            await self._engine.remove(name)
+            raise
+        return await self._engine.inspect(made)
+
+    async def _try_unprivileged(self, spec: SandboxSpec, image: str, error: EngineError) -> Mapping[str, Any] | None:
+        """Try again as an engine must that may not shield processes from the kernel's choice of victims.
+
+        Such an engine (rootless, or itself in a container) fails with words that name everything but the cause.
+        """
+        refusal = StartRefused("CreatePodSandboxError", f"Failed to create pod sandbox: {error.message}")
+        if self.oom_floor == 0:
+            raise refusal from None
+        self.oom_floor = 0
+        try:
+            inspected = await self._try(spec, image)
+        except EngineError:
+            self.oom_floor = _LEAST_OOM_SCORE
+            raise refusal from None
+        log.warning(
+            "the Docker daemon may not lower oom_score_adj: Guaranteed pods are not shielded", why=error.message
+        )
+        return inspected
+
+    async def release(self, pod: Uid) -> None:
+        """Remove the pod's sandbox, where there is one.
+
+        Raises:
+            OSError: It may still be there.
+        """
+        held = self._held.get(pod)
+        if held is not None:
+            await self._engine.remove(held.id)
+            self._held.pop(pod, None)
+
+    def forget(self, pod: Uid) -> None:
+        """Know no sandbox of the pod any more."""
+        self._held.pop(pod, None)
+
+
+def host_resolver(path: Path = _RESOLV_CONF) -> configs.HostResolver:
+    """Return how the node resolves names; nothing where its file cannot be read."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return configs.HostResolver()
+    found: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
+    for line in lines:
+        word, *rest = line.split() or [""]
+        if word == "nameserver":
+            found[word] += rest[:1]
+        elif word in found:
+            found[word] = rest
+    return configs.HostResolver(tuple(found["nameserver"]), tuple(found["search"]), tuple(found["options"]))
