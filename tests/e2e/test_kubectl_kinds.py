@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,88 +14,6 @@ from tests.support.kindsamples import samples
 from tests.support.kubectl import Kubectl
 
 pytestmark = pytest.mark.e2e
-
-AGE = re.compile(r"\d+s")
-
-TABLES = {
-    "podtemplates": (
-        "NAME CONTAINERS IMAGES POD LABELS",
-        "web app nginx:alpine app=web",
-    ),
-    "rc": (
-        "NAME DESIRED CURRENT READY AGE",
-        "web 2 0 0",
-    ),
-    "pv": (
-        "NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE",
-        "disk 5Gi RWO Retain Pending slow <unset>",
-    ),
-    "pvc": (
-        "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE",
-        "data Pending slow <unset>",
-    ),
-    "ds": (
-        "NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE SELECTOR AGE",
-        "web 0 0 0 0 0 <none>",
-    ),
-    "sts": (
-        "NAME READY AGE",
-        "web 0/1",
-    ),
-    "controllerrevisions": (
-        "NAME CONTROLLER REVISION AGE",
-        "web-1 <none> 1",
-    ),
-    "jobs": (
-        "NAME STATUS COMPLETIONS DURATION AGE",
-        "once Running 0/1",
-    ),
-    "cj": (
-        "NAME SCHEDULE TIMEZONE SUSPEND ACTIVE LAST SCHEDULE AGE",
-        "nightly */5 1-3 * jan,FEB MON-fri Europe/Berlin False 0 <none>",
-    ),
-    "hpa": (
-        "NAME REFERENCE TARGETS MINPODS MAXPODS REPLICAS AGE",
-        "web Deployment/web cpu: <unknown>/60%, <unknown>/100 1 5 0",
-    ),
-    "pdb": (
-        "NAME MIN AVAILABLE MAX UNAVAILABLE ALLOWED DISRUPTIONS AGE",
-        "web 50% N/A 0",
-    ),
-    "endpointslices": (
-        "NAME ADDRESSTYPE PORTS ENDPOINTS AGE",
-        "web-a IPv4 80 10.0.0.1",
-    ),
-    "rolebindings": (
-        "NAME ROLE AGE",
-        "readers Role/shop:reader",
-    ),
-    "ing": (
-        "NAME CLASS HOSTS ADDRESS PORTS AGE",
-        "web edge shop.example.com 80",
-    ),
-    "ingressclasses": (
-        "NAME CONTROLLER PARAMETERS AGE",
-        "edge example.com/ingress Params.example.com/p",
-    ),
-    "netpol": (
-        "NAME POD-SELECTOR AGE",
-        "closed app=web",
-    ),
-    "sc": (
-        "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE",
-        "slow (default) example.com/disk Delete Immediate false",
-    ),
-    "csr": (
-        "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION",
-        "device example.com/devices 60m Pending",
-    ),
-    "validatingwebhookconfigurations": (
-        "NAME WEBHOOKS AGE",
-        "checks 1",
-    ),
-}
-"""What ``kubectl get`` shows: the headings, and the row but for its age."""
 
 DESCRIBED = (
     "rc/web", "sts/web", "ds/web", "job/once", "cj/nightly", "hpa/web", "pdb/web", "ing/web", "pvc/data", "pv/disk",
@@ -119,7 +36,7 @@ def versions(listed: Any) -> dict[str, str]:
     return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in listed["items"]}
 
 
-async def test_every_kind_is_applied_shown_described_and_deleted(kubectl: Kubectl) -> None:
+async def test_every_kind_is_applied_described_and_deleted(kubectl: Kubectl) -> None:
     documents = yaml.safe_dump_all(samples())
     created = await kubectl.ok("apply", "-f", "-", stdin=documents)
     assert created.count("created") == len(samples())
@@ -128,10 +45,6 @@ async def test_every_kind_is_applied_shown_described_and_deleted(kubectl: Kubect
     await kubectl.ok("apply", "-f", "-", stdin=documents)
     # The command says "configured" of lists that defaults fill, here as with any API server; nothing is written.
     assert versions(await kubectl.json("get", names)) == before
-    for name, golden in TABLES.items():
-        heading, row = (await kubectl.ok("get", name)).splitlines()
-        shown = [word for word in row.split() if not AGE.fullmatch(word)]
-        assert (" ".join(heading.split()), " ".join(shown)) == golden
     for kind in DESCRIBED:
         assert "Name:" in await kubectl.ok("describe", kind)
     deleted = await kubectl.ok("delete", "--wait=false", "-f", "-", stdin=documents)

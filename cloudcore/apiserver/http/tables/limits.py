@@ -18,14 +18,14 @@ def created_at_cells(body: Body, now: float) -> Cells:
     return [metadata["name"], metadata.get("creationTimestamp", "")]
 
 
-@printer("resourcequotas", NAME, AGE, Column("Request"), Column("Limit"))
+@printer("resourcequotas", NAME, Column("Request"), Column("Limit"), AGE)
 def quota_cells(body: Body, now: float) -> Cells:
     """Return a ResourceQuota's row."""
     hard, used = at(body, "status", "hard") or {}, at(body, "status", "used") or {}
     amounts = [(name, f"{name}: {used.get(name, 0)}/{hard[name]}") for name in sorted(hard)]
     requests = ", ".join(text for name, text in amounts if "limits" not in name)
     limits = ", ".join(text for name, text in amounts if "limits" in name)
-    return [body["metadata"]["name"], created(body, now), requests, limits]
+    return [body["metadata"]["name"], requests, limits, created(body, now)]
 
 
 @printer(

@@ -59,9 +59,9 @@ def _port(port: Body) -> str:
 def endpoints_cells(body: Body, now: float) -> Cells:
     """Return an Endpoints' row."""
     places = [
-        f"{address.get('ip', '')}:{port.get('port', '')}"
+        f"{address.get('ip', '')}:{port['port']}" if port else address.get("ip", "")
         for subset in body.get("subsets") or ()
-        for port in subset.get("ports") or ()
+        for port in subset.get("ports") or (None,)  # a headless Service may have none
         for address in subset.get("addresses") or ()
     ]
     more = len(places) - _SHOWN_ENDPOINTS

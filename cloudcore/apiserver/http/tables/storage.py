@@ -134,6 +134,18 @@ def csi_driver_cells(body: Body, now: float) -> Cells:
     ]
 
 
+@printer("csistoragecapacities.storage.k8s.io", NAME, Column("StorageClassName"), Column("Capacity"))
+def storage_capacity_cells(body: Body, now: float) -> Cells:
+    """Return a CSIStorageCapacity's row."""
+    del now
+    capacity = body.get("capacity")
+    return [
+        body["metadata"]["name"],
+        body.get("storageClassName", ""),
+        "<unset>" if capacity is None else str(capacity),
+    ]
+
+
 def _flag(value: Any) -> str:
     return "true" if value else "false"
 

@@ -120,12 +120,20 @@ def job_cells(body: Body, now: float) -> Cells:
     return [
         body["metadata"]["name"],
         _job_status(body),
-        f"{_number(body, 'status', 'succeeded')}/{at(body, 'spec', 'completions') or 1}",
+        _completions(body),
         _job_duration(body, now),
         created(body, now),
         *template_cells(body),
         selector_text(at(body, "spec", "selector")),
     ]
+
+
+def _completions(body: Body) -> str:
+    succeeded, wanted = _number(body, "status", "succeeded"), at(body, "spec", "completions")
+    if wanted is not None:
+        return f"{succeeded}/{wanted}"
+    parallel = _number(body, "spec", "parallelism")
+    return f"{succeeded}/1 of {parallel}" if parallel > 1 else f"{succeeded}/1"
 
 
 def _job_status(body: Body) -> str:

@@ -62,6 +62,11 @@ def test_admission_policies_and_api_services() -> None:
     assert cells(services, status=passed)["Available"] == "True"
 
 
+def test_a_scale_has_columns_of_its_own() -> None:
+    shown = cells("scales.autoscaling", spec={"replicas": 3}, status={"replicas": 2})
+    assert shown == {"Name": "x", "Desired": 3, "Available": 2, "Age": "60s"}
+
+
 def test_replicas_default_to_one_and_may_be_none() -> None:
     assert cells("replicasets.apps")["Desired"] == 1
     assert cells("replicasets.apps", spec={"replicas": 0})["Desired"] == 0
@@ -195,8 +200,16 @@ def test_an_object_trace() -> None:
         ("statefulsets.apps", {"spec": {"replicas": 2}, "status": {"readyReplicas": 1}}, "Ready", "1/2"),
         ("daemonsets.apps", {"status": {"numberReady": 4}}, "Ready", 4),
         ("jobs.batch", {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}, "Status", "Complete"),
+        ("jobs.batch", {"spec": {"completions": 0}}, "Completions", "0/0"),
+        ("jobs.batch", {"spec": {"parallelism": 3}, "status": {"succeeded": 1}}, "Completions", "1/1 of 3"),
         ("jobs.batch", {"status": {"startTime": "1970-01-01T00:16:30Z"}}, "Duration", "10s"),
         ("endpointslices.discovery.k8s.io", {"ports": [{"port": 80}]}, "Ports", "80"),
+        (
+            "endpoints",
+            {"subsets": [{"addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}]}]},
+            "Endpoints",
+            "10.0.0.1,10.0.0.2",
+        ),
     ],
 )
 def test_one_column_of_the_smaller_kinds(resource: str, body: Body, column: str, value: Any) -> None:
