@@ -155,7 +155,8 @@ VIRTUAL: dict[str, Body] = {
         "metadata": {"name": "edge-1"},
         "status": {
             "state": "Pending", "digest": {"equal": False, "edgeAsOf": "2023-11-14T22:14:47Z"},
-            "slice": {"objects": 12}, "pendingTotal": 3, "lagSeconds": 5.0, "rejected": [{}], "since": "2023-11-14T22:14:40Z", "epoch": 7,
+            "slice": {"objects": 12}, "pendingTotal": 3, "lagSeconds": 5.0, "rejected": [{}],
+            "since": "2023-11-14T22:14:40Z", "epoch": 7,
         },
     },
     OBJECT_TRACES: {
