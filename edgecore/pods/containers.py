@@ -17,6 +17,10 @@ from protocol.objects.keys import Body, Uid
 
 BACKOFF_BASE_S: Final = 10.0
 BACKOFF_MAX_S: Final = 300.0
+PULL_ERROR_SHOWN_S: Final = 3.0
+"""For so long a failed pull shows as what it is, and then as waiting for the next."""
+IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
+"""Reasons of refused starts that lie with the image; their Events name them, as the kubelet's do."""
 BACKOFF_RESET_S: Final = 600.0
 """A run this long ends a crash loop: the next restart is immediate again."""
 
@@ -97,6 +101,7 @@ class Container:
         kill_at: Monotonic time at which a stopping instance is killed, or None.
         kill_floor: Monotonic time before which a stopping instance is not killed.
         failures: Refused starts in a row.
+        pull_backoff_at: Monotonic time from which on a failed pull shows as ``ImagePullBackOff``, or None.
         probe_specs: How an instance is probed.
         lifecycle: What is done at an instance's start and end.
         probes: The probes of the current instance, from when it is up.
@@ -119,6 +124,7 @@ class Container:
     kill_at: float | None = None
     kill_floor: float = 0.0
     failures: int = 0
+    pull_backoff_at: float | None = None
     probe_specs: tuple[ProbeSpec, ...] = ()
     lifecycle: Lifecycle = PLAIN
     probes: Probes | None = None
@@ -149,6 +155,11 @@ class Container:
     def up(self) -> bool:
         """Whether the current instance runs, its postStart hook behind it, and has not been told to end."""
         return self.phase is Phase.RUNNING and self.hook is None
+
+    @property
+    def coming_up(self) -> bool:
+        """Whether its postStart hook is under way or about to be: those after it wait for that."""
+        return self.lifecycle.post_start is not None and (self.phase is Phase.CREATING or self.hook is Hook.POST_START)
 
     @property
     def started(self) -> bool:
@@ -196,6 +207,7 @@ class Container:
         self.attempt += 1
         self.current = None
         self.kill_at, self.kill_floor, self.condemned = None, 0.0, False
+        self.pull_backoff_at = None
         if not self.failures:
             self.waiting = CREATING
         return self.id
@@ -220,6 +232,7 @@ class Container:
             self.current, self.previous = self.previous, None
         self.attempt -= 1
         self.waiting = waiting
+        self.pull_backoff_at = now + PULL_ERROR_SHOWN_S if waiting.reason == "ErrImagePull" else None
         self.not_before = now + min(BACKOFF_BASE_S * 2**self.failures, BACKOFF_MAX_S)
         self.failures += 1
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from edgecore.pods import status as statuses
-from edgecore.pods.containers import Container, Kind, Phase, Stimulus, Waiting, containers_of
+from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Stimulus, Waiting, containers_of
 from edgecore.pods.events import (
     ClearPod,
     Instruction,
@@ -65,6 +65,7 @@ class PodMachine:
         # A report that was due when the agent died may be lost: each pod is reported once after each start.
         self._reported = False
         self._out: list[Instruction] = []
+        self._late: list[ContainerState] = []
         self._volumes = Preparation()
         self._stop_began: float | None = None
         self._finished = False
@@ -92,6 +93,17 @@ class PodMachine:
         for container in self.containers:
             if container.restarts and container.not_before > now.monotonic:
                 container.waiting = self._crash_loop(container, container.not_before - now.monotonic)
+
+    def found(self, states: list[ContainerState], now: Now) -> None:
+        """Take over what a runtime knows that could not be asked before; nothing of it was started since then."""
+        fresh = [container for container in self.containers if container.phase is Phase.WAITING]
+        busy = {container.name for container in self.containers if container.phase is Phase.CREATING}
+        # What is just being started is refused, and taken over then.
+        self._late = [state for state in states if state.id.name in busy]
+        self.adopt([state for state in states if state.id.name not in busy], now)
+        for container in fresh:
+            if container.phase is Phase.WAITING:
+                container.not_before, container.failures = now.monotonic, 0
 
     def _probe_adopted(self, container: Container, now: Now) -> None:
         """Go on probing an instance, from what was last reported of it. A postStart hook is not run again."""
@@ -147,8 +159,13 @@ class PodMachine:
         if container is None or container.phase is not Phase.CREATING:
             return
         if container.waiting != Waiting(reason, message):
-            self._record(True, "Failed", f"Error: {message}", container.name)
+            what = reason if reason in IMAGE_REASONS else message
+            self._record(True, "Failed", f"Error: {what}", container.name)
         container.refuse(Waiting(reason, message), now.monotonic)
+        late = [state for state in self._late if state.id.name == container.name]
+        if late:
+            self._late = [state for state in self._late if state.id.name != container.name]
+            self.adopt(late, now)
 
     def exited(self, state: ContainerState, now: Now) -> None:
         """Note that an instance has ended."""
@@ -203,6 +220,7 @@ class PodMachine:
             blocked: Whether another pod of the same name has still to go.
         """
         self._check_deadline(now)
+        self._show_pull_backoff(now.monotonic)
         self._settle()
         if not self._wanted:
             self._stop_all(now.monotonic)
@@ -226,6 +244,7 @@ class PodMachine:
             times += [at for container in self.containers if (at := _next_probe(container)) is not None]
             if self._volumes.ready:
                 times += [container.not_before for container in self._eligible() if _startable(container)]
+            times += [at for container in self.containers if (at := container.pull_backoff_at) is not None]
             times += [self._deadline] if self._deadline is not None else []
             times += [self._volumes.retry_at] if self._volumes.retry_at is not None else []
         return min(times, default=None)
@@ -272,7 +291,7 @@ class PodMachine:
                 return
             if container.kind is Kind.SIDECAR and not (container.up and container.started) and not working:
                 return
-            if container.hook is Hook.POST_START:
+            if container.coming_up:
                 return
 
     def _keep(self, container: Container, now: float) -> None:
@@ -297,6 +316,16 @@ class PodMachine:
         message += ", will be restarted" if container.restart_policy != "Never" else ""
         grace_s = self._grace_s if probe.grace_s is None else probe.grace_s
         self._stop(container, now + grace_s, now, message)
+
+    def _show_pull_backoff(self, now: float) -> None:
+        """Show for a pull that failed a while ago that the next one is waited for, as the kubelet does."""
+        for container in self.containers:
+            if container.pull_backoff_at is not None and now >= container.pull_backoff_at:
+                container.pull_backoff_at = None
+                message = f'Back-off pulling image "{container.image}"'
+                container.waiting = Waiting("ImagePullBackOff", f"{message}: {container.waiting.message}")
+                self._record(False, "BackOff", message, container.name)
+                self._record(True, "Failed", "Error: ImagePullBackOff", container.name)
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
