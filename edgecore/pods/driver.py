@@ -8,9 +8,11 @@ the machine. Nothing polls.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from random import SystemRandom
 from typing import Final
 
 import structlog
@@ -22,6 +24,7 @@ from edgecore.pods.events import (
     ContainerExited,
     ContainerRefused,
     Event,
+    Found,
     Instruction,
     Now,
     PodApplied,
@@ -42,10 +45,11 @@ from edgecore.pods.lanes import Lanes
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.performer import Performer
 from edgecore.pods.prober import Prober
-from edgecore.pods.runtimes.base import ContainerState, Runtime
+from edgecore.pods.runtimes.base import ContainerState, Runtime, RuntimeUnavailable
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
 from edgecore.pods.unsupported import unsupported
+from protocol.backoff import RECONNECT
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.references import pod_references
 from protocol.objects.resources import PODS
@@ -104,6 +108,7 @@ class PodsDriver:
         self._lanes = Lanes(self._perform, self._quiet.set)
         self._running = False
         self._early: list[Event] = []
+        self._rng = SystemRandom()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = asyncio.Event()
         self._closed = asyncio.Event()
@@ -119,7 +124,7 @@ class PodsDriver:
         """
         self._begun = True
         try:
-            found = [state for runtime in self._runtimes.values() for state in await runtime.open(self._exited)]
+            found, late = await self._open_runtimes()
             remembered = await self._storage.load()
             async with asyncio.TaskGroup() as tasks:
                 self._running = True
@@ -133,7 +138,10 @@ class PodsDriver:
                 for pod in wanted:
                     if pod["metadata"]["uid"] not in remembered:
                         self._warn(pod)
+                opening = [tasks.create_task(self._open_late(one), name=f"open-{one.name}") for one in late]
                 await self._closing.wait()
+                for task in opening:
+                    task.cancel()
                 self._prober.close()
                 await self._drain()
                 self._running = False
@@ -146,6 +154,29 @@ class PodsDriver:
             for runtime in self._runtimes.values():
                 await runtime.close()
             self._closed.set()
+
+    async def _open_runtimes(self) -> tuple[list[ContainerState], list[Runtime]]:
+        """Return what the runtimes know, and those that do not answer: the others are not held up by them."""
+        found: list[ContainerState] = []
+        late: list[Runtime] = []
+        for runtime in self._runtimes.values():
+            try:
+                found += await runtime.open(self._exited)
+            except RuntimeUnavailable as error:
+                log.warning("a runtime does not answer; trying until it does", runtime=runtime.name, cause=str(error))
+                late.append(runtime)
+        return found, late
+
+    async def _open_late(self, runtime: Runtime) -> None:
+        for retry in itertools.count():
+            await asyncio.sleep(RECONNECT.delay_s(retry, self._rng))
+            try:
+                found = await runtime.open(self._exited)
+            except RuntimeUnavailable:
+                continue
+            log.info("the runtime answers", runtime=runtime.name, containers=len(found))
+            self._handle(Found(found, self._desired.complete))
+            return
 
     async def close(self, *, stop_pods: bool = False) -> None:
         """End :meth:`run`. Pods go on, unless they are to stop too.
@@ -215,7 +246,7 @@ class PodsDriver:
                 del self._users[key]
 
     def _warn(self, pod: Body) -> None:
-        message = unsupported(pod)
+        message = unsupported(pod, self._performer.honoured_for(pod))
         if message:
             self._carry_out([RecordEvent(Uid(pod["metadata"]["uid"]), True, "Unsupported", message)])
 

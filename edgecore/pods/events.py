@@ -62,6 +62,19 @@ class Booted:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A runtime that did not answer when the agent came up has been opened after all.
+
+    Attributes:
+        states: Every instance it knows.
+        complete: Whether the store is known to hold all that is wanted.
+    """
+
+    states: Sequence[ContainerState]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PodApplied:
     """A pod is wanted as ``pod`` says; new or changed."""
 
@@ -161,6 +174,7 @@ class PodCleared:
 
 Event = (
     Booted
+    | Found
     | PodApplied
     | PodRemoved
     | SliceCompleted

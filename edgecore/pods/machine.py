@@ -20,6 +20,7 @@ from edgecore.pods.events import (
     ContainerRefused,
     ContainerStarted,
     Event,
+    Found,
     HookEnded,
     Instruction,
     Now,
@@ -74,6 +75,8 @@ class PodsMachine:
         match event:
             case Booted():
                 return self._boot(event, now)
+            case Found():
+                return self._find(event, now)
             case PodApplied(pod):
                 return self._apply(pod, now)
             case SliceCompleted():
@@ -171,6 +174,19 @@ class PodsMachine:
         machine.adopt(self._unclaimed.pop(uid, []), now)
         self._pods[uid] = machine
         return out + self._advance(machine, now)
+
+    def _find(self, event: Found, now: Now) -> list[Instruction]:
+        states: dict[Uid, list[ContainerState]] = defaultdict(list)
+        for state in event.states:
+            states[state.id.pod].append(state)
+        strangers = [uid for uid in states if uid not in self._pods]
+        self._unclaimed.update((uid, states[uid]) for uid in strangers)
+        out = self._disown(strangers, now) if event.complete else []
+        for uid, pod in list(self._pods.items()):
+            if uid not in strangers:
+                pod.found(states.get(uid, []), now)
+                out += self._advance(pod, now)
+        return out
 
     def _unowned(self) -> list[Uid]:
         """Return the pods that a runtime or a note knows of, and the store so far does not."""

@@ -164,6 +164,13 @@ class Performer:
             raise StartRefused("CreateContainerConfigError", message)
         return runtime
 
+    def honoured_for(self, pod: Body) -> frozenset[str]:
+        """Return what the pod's runtime acts on beyond what every runtime does."""
+        try:
+            return self.runtime_of(pod).honours
+        except StartRefused:
+            return frozenset()
+
     async def _clear(self, uid: Uid) -> Event:
         for runtime in self._runtimes.values():
             await runtime.remove_pod(uid)

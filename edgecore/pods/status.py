@@ -60,17 +60,18 @@ def pod_status(
         containers: Its containers, in the order they start.
         verdict: Its phase.
         volumes_ready: Whether what it needs is on disk.
-        host_ip: The node's address; a process has no other.
+        host_ip: The node's address; the pod's too where its runtime gives it no other.
         before: The status so far: start time and transition times are kept from it.
         at: The current time, as a Kubernetes timestamp.
     """
+    address = _address(containers) or host_ip
     status: Body = {
         "phase": verdict.phase,
         "conditions": _conditions(containers, verdict, volumes_ready=volumes_ready, before=before, at=at),
         "hostIP": host_ip,
         "hostIPs": [{"ip": host_ip}],
-        "podIP": host_ip,
-        "podIPs": [{"ip": host_ip}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
         "startTime": before.get("startTime", at),
         "qosClass": qos_class(pod),
         "containerStatuses": [
@@ -94,6 +95,12 @@ def is_ready(container: Container) -> bool:
 def _begins(container: Container) -> bool:
     """Tell whether the container's postStart hook is under way, during which it does not count as running."""
     return container.hook is Hook.POST_START
+
+
+def _address(containers: Sequence[Container]) -> str:
+    """Return the pod's own address as the newest instance knows it; empty where there is none."""
+    known = [one.current for one in containers if one.current is not None and one.current.address]
+    return max(known, key=lambda state: state.started_at).address if known else ""
 
 
 def _container_status(container: Container, containers: Sequence[Container], verdict: Verdict) -> Body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 from protocol.objects.keys import Body
@@ -44,16 +44,20 @@ _VOLUME: Final[Mapping[str, tuple[Any, ...]]] = {"emptyDir.medium": _NOTHING, "e
 _LONGEST: Final = 900
 
 
-def unsupported(pod: Body) -> str:
+def unsupported(pod: Body, honoured: Set[str] = frozenset()) -> str:
     """Return one line that names the fields this agent does not act on; empty where there are none.
+
+    Args:
+        pod: The pod.
+        honoured: What its runtime acts on beyond what every runtime does.
 
     What keeps a container from starting (an unknown volume source, say) is not among them: the start says so itself.
     """
     spec = pod["spec"]
     found = [
-        *_stated(spec, _POD, "spec"),
-        *_in_each(spec, "initContainers", _CONTAINER),
-        *_in_each(spec, "containers", _CONTAINER),
+        *_stated(spec, _without(_POD, honoured), "spec"),
+        *_in_each(spec, "initContainers", _without(_CONTAINER, honoured)),
+        *_in_each(spec, "containers", _without(_CONTAINER, honoured)),
         *_in_each(spec, "volumes", _VOLUME),
         *_tokens(spec),
     ]
@@ -62,6 +66,10 @@ def unsupported(pod: Body) -> str:
     names = ", ".join(found)
     names = names if len(names) <= _LONGEST else f"{names[:_LONGEST]}…"
     return f"this agent does not act on {names}"
+
+
+def _without(table: Mapping[str, tuple[Any, ...]], honoured: Set[str]) -> Mapping[str, tuple[Any, ...]]:
+    return {path: harmless for path, harmless in table.items() if path not in honoured}
 
 
 def _in_each(spec: Body, part: str, table: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:

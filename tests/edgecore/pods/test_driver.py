@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,15 @@ import pytest
 
 from edgecore.pods.driver import PodsDriver
 from edgecore.pods.events import Remembered
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Teller, silent
+from edgecore.pods.runtimes.base import (
+    ContainerId,
+    ContainerSpec,
+    ContainerState,
+    ExitListener,
+    RuntimeUnavailable,
+    Teller,
+    silent,
+)
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
@@ -258,14 +266,14 @@ async def test_statuses_that_wait_are_overtaken_by_newer_ones(device: Device) ->
 
 
 async def test_what_the_agent_does_not_act_on_is_said_once(device: Device) -> None:
-    container = {"name": "main", "image": "i", "command": ["x"], "livenessProbe": {"exec": {"command": ["true"]}}}
+    container = {"name": "main", "image": "i", "command": ["x"], "tty": True}
     device.desired.put("pods", a_pod(containers=[container]))
     async with device.agent():
         pass
     async with device.agent():
         assert device.reports.reasons().count("Unsupported") == 1
         message = next(event["message"] for event in device.reports.events if event["reason"] == "Unsupported")
-        assert "containers[main].livenessProbe" in message
+        assert "containers[main].tty" in message
         assert device.phase() == "Running"
 
 
@@ -346,3 +354,73 @@ async def test_an_idle_agent_has_no_timer_and_no_task(device: Device) -> None:
     async with device.agent() as driver:
         assert driver._timer is None
         assert len(driver._lanes) == 0
+
+
+class Absent(MemoryRuntime):
+    """Does not answer until it is there."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        super().__init__(host, name="docker")
+        self.there = False
+
+    async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
+        if not self.there:
+            raise RuntimeUnavailable("nobody answers")
+        return await super().open(listener)
+
+    async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
+        if not self.there:
+            raise RuntimeUnavailable("nobody answers")
+        return await super().start(spec, tell)
+
+
+@asynccontextmanager
+async def agent_of(device: Device, absent: Absent) -> AsyncIterator[PodsDriver]:
+    driver = PodsDriver(
+        PodsSettings("edge-1", "10.0.0.7"),
+        desired=device.desired,
+        reports=device.reports,
+        runtimes=[MemoryRuntime(device.host), absent],
+        storage=device.storage,
+        wall=wall,
+    )
+    device.desired.subscriber = driver
+    task = asyncio.create_task(driver.run(), name="driver")
+    await settle()
+    yield driver
+    await driver.close()
+    await task
+
+
+async def test_a_runtime_that_does_not_answer_holds_up_no_other_and_is_waited_for(device: Device) -> None:
+    absent = Absent(MemoryHost(wall))
+    device.desired.put("pods", a_pod())
+    device.desired.put("pods", a_pod("boxed", "u2", runtimeClassName="docker"))
+    async with agent_of(device, absent):
+        assert (device.phase("u1"), device.phase("u2")) == ("Running", "Pending")
+        assert device.state("u2")["waiting"]["reason"] == "RunContainerError"
+        await pass_time(300)
+        absent.there = True
+        await pass_time(61)
+        assert device.phase("u2") == "Running"
+        assert len(absent._host.starts) == 1
+
+
+async def test_what_ran_in_a_runtime_that_answers_late_is_taken_over(device: Device) -> None:
+    absent = Absent(MemoryHost(wall))
+    absent.there = True
+    device.desired.put("pods", a_pod("boxed", "u2", runtimeClassName="docker"))
+    device.desired.put("pods", a_pod("gone", "u3", runtimeClassName="docker"))
+    async with agent_of(device, absent):
+        absent._host.end(main("u2"), 1)
+        await settle()
+    absent.there = False
+    device.desired.subscriber = None
+    device.desired.remove("pods", "gone")
+    async with agent_of(device, absent):
+        assert device.phase("u2") == "Pending"
+        absent.there = True
+        await pass_time(61)
+        assert device.reports.statuses["u2"]["containerStatuses"][0]["restartCount"] == 1
+        assert absent._host.running() == [main("u2", 1)], "the pod that is gone was ended, the other left as it is"
+        assert len(absent._host.starts) == 3
