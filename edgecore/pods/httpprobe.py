@@ -6,6 +6,7 @@ An edge device is spared an HTTP library for this: a probe sends no body, reads 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ from protocol.errors import AiokubeedgeError
 
 HEAD_BYTES: Final = 64 * 1024
 """The longest head of an answer that is read."""
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: |$)")
 _CHUNK_BYTES: Final = 16 * 1024
 
 
@@ -80,13 +82,12 @@ class HeadReader:
 
 def _parse(head: bytes) -> Head:
     first, *lines = head.decode("latin-1").splitlines()
-    version, _, rest = first.partition(" ")
-    code = rest[:3]
-    if not version.startswith("HTTP/1.") or not (code.isascii() and code.isdigit()) or rest[3:4] not in ("", " "):
+    match = _STATUS_LINE.match(first)
+    if match is None:
         raise AnswerMalformed(f"malformed HTTP status line {first[:80]!r}")
     fields = (line.partition(":") for line in lines)
     location = next((value.strip() for name, _, value in fields if name.strip().lower() == "location"), "")
-    return Head(int(code), location)
+    return Head(int(match[1]), location)
 
 
 async def fetch(target: HttpTarget) -> Head:
