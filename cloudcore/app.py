@@ -89,36 +89,19 @@ class CloudCore:
             self.recorder,
             self.clock,
             self.registry.kinds,
-            settings=ControllerSettings(
-                node_grace_s=settings.node_grace_s, authority=place.authority, tokens=self.identity.issuer
-            ),
+            settings=ControllerSettings(settings.node_grace_s, authority=place.authority, tokens=self.identity.issuer),
         )
-        self.scheduler = Scheduler(
-            client("system:kube-scheduler"),
-            self.informers,
-            self.recorder.named("default-scheduler"),
-            self.clock,
-            rng=Random(),
-        )
+        recorder = self.recorder.named("default-scheduler")
+        self.scheduler = Scheduler(client("system:kube-scheduler"), self.informers, recorder, self.clock, rng=Random())
         self.hub = Hub(
             store,
             client("system:hub"),
             self.recorder.named("hub"),
             clock=self.clock,
             rng=Random(),
-            settings=HubSettings(
-                link=settings.link.options.settings(),
-                daily_bytes=settings.link.daily_bytes,
-                heartbeat_s=settings.heartbeat_s,
-                lease_duration_s=round(settings.node_grace_s),
-            ),
+            settings=HubSettings.of(settings),
         )
-        self.registry.provide(NODE_LINKS, self.hub.node_links)
-        self.registry.provide(NODE_METRICS, self.hub.node_metrics)
-        self.registry.provide(POD_METRICS, self.hub.pod_metrics)
-        self.registry.provide(NODE_SYNCS, self.hub.node_syncs, self.hub.node_sync)
-        self.registry.provide(OBJECT_TRACES, self.hub.object_traces)
-        self.registry.take(OBJECT_TRACES, self.hub.arm_trace, self.hub.tracing.disarm)
+        self._provide_views()
         self.spans = send_spans(self.hub.tracing, settings.otlp_endpoint, self.clock)
         self.enrolment = EnrolmentServer(
             Joining(client("system:enrolment"), place.authority, self.clock.wall),
@@ -126,20 +109,31 @@ class CloudCore:
             hub_urls=place.hub_urls,
             clock=self.clock,
         )
-        self.app = App(
-            AppSettings(
-                self.registry,
-                authenticator=self.identity.authenticator,
-                authorizer=self.identity.authorizer,
-                rules=self.identity.roles,
-                tokens=self.identity.accounts.review,
-                readiness=self._readiness(),
-                exposition=self._exposition,
-            )
-        )
+        self.app = App(self._api_settings())
         self.loop_lag = LoopLag()
         self.figures = LinkFigures(self.hub, self.clock.monotonic)
         self.metrics = metrics_of(self)
+
+    def _provide_views(self) -> None:
+        """Let the API serve what only the hub knows."""
+        hub, registry = self.hub, self.registry
+        registry.provide(NODE_LINKS, hub.node_links)
+        registry.provide(NODE_METRICS, hub.node_metrics)
+        registry.provide(POD_METRICS, hub.pod_metrics)
+        registry.provide(NODE_SYNCS, hub.node_syncs, hub.node_sync)
+        registry.provide(OBJECT_TRACES, hub.object_traces)
+        registry.take(OBJECT_TRACES, hub.arm_trace, hub.tracing.disarm)
+
+    def _api_settings(self) -> AppSettings:
+        return AppSettings(
+            self.registry,
+            authenticator=self.identity.authenticator,
+            authorizer=self.identity.authorizer,
+            rules=self.identity.roles,
+            tokens=self.identity.accounts.review,
+            readiness=self._readiness(),
+            exposition=self._exposition,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then drain and return."""

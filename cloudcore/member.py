@@ -30,17 +30,20 @@ from cloudcore.controllers.autonomy import AutonomyController
 from cloudcore.controllers.runtime import Context, Controller
 from cloudcore.errors import AlreadyExists, ApiError, Forbidden, NotFound, StorageUnavailable, Unauthorized
 from cloudcore.events import EventRecorder
+from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
 from cloudcore.hub.server import HubServer
 from cloudcore.hub.settings import HubSettings
 from cloudcore.informers import Informers, ReadYourWrites
 from cloudcore.leadership import LeaderElection
+from cloudcore.metered import hub_metrics_of
 from cloudcore.place import Cluster, Place
 from cloudcore.rest import RestClient
 from cloudcore.scheduler import Scheduler
 from cloudcore.security.enrolment import EnrolmentServer
 from cloudcore.security.joining import Joining
 from cloudcore.security.sharedca import share_authority
+from cloudcore.spans import send_spans
 from cloudcore.store.kubernetes import (
     NAMESPACE,
     ApiSession,
@@ -91,7 +94,7 @@ class Member:
             self.recorder.named("hub"),
             clock=self.clock,
             rng=Random(),
-            settings=HubSettings(heartbeat_s=settings.heartbeat_s, lease_duration_s=round(settings.node_grace_s)),
+            settings=HubSettings.of(settings),
             heartbeats=RestClient(heartbeats, discovery=store.discovery),
         )
         self.enrolment = EnrolmentServer(
@@ -112,7 +115,9 @@ class Member:
         context = Context(writes, self.informers, self.recorder, self.clock, Random())
         self._autonomy = AutonomyController(context)
         self._scheduler = self._new_scheduler()
+        self.spans = send_spans(self.hub.tracing, settings.otlp_endpoint, self.clock)
         self.loop_lag = LoopLag()
+        self.figures = LinkFigures(self.hub, self.clock.monotonic)
         self.metrics = self._metrics()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -136,10 +141,13 @@ class Member:
         with suppress(TimeoutError):
             async with asyncio.timeout(RESIGN_S):
                 await self.election.resign()
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.close)
         log.info("stopped")
 
     def reload(self, settings: Settings) -> None:
-        """Take over the settings that may change while the daemon runs: none of them is this kind of cloud's."""
+        """Take over the settings that may change while the daemon runs."""
+        self.hub.reload(settings.link.options.settings(), settings.link.daily_bytes)
 
     def _parts(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         return {
@@ -148,6 +156,7 @@ class Member:
             "hub": self.hub.run(),
             "leader": self.election.run(self._lead),
             "loop lag": self.loop_lag.run(),
+            "link figures": self.figures.run(),
         }
 
     def _listeners(self) -> Mapping[str, Coroutine[Any, Any, None]]:
@@ -171,23 +180,13 @@ class Member:
         return Scheduler(self.client, self.informers, recorder, self.clock, rng=Random(), name=SCHEDULER)
 
     def _metrics(self) -> Metrics:
-        metrics, hub = Metrics(), self.hub
-        metrics.gauge("nodes_connected", "Nodes with an open session.", lambda: len(hub.sessions))
-        metrics.counter("hub_events", "What happened at the hub.", lambda: dict(hub.counters), label="event")
-        metrics.counter("leases_renewed", "Leases written for heartbeats.", lambda: hub.leases.renewals_total)
-        metrics.counter("events_dropped", "Events not written: queue full or spam.", lambda: self.recorder.dropped)
-        metrics.counter("nodes_joined", "Enrolments granted.", lambda: self.enrolment.joined_total)
-        metrics.counter("enrolments_refused", "Enrolments refused.", lambda: self.enrolment.refused_total)
-        metrics.gauge("store_revision", "Newest revision that was seen.", lambda: self.store.revision)
+        metrics = hub_metrics_of(self)
         metrics.gauge(
             "store_trouble", "1 while a resource cannot be followed.", lambda: float(bool(self.store.trouble))
         )
         metrics.counter("store_relists", "Lists taken because a watch could not go on.", lambda: self.store.relists)
         metrics.counter("api_wait_seconds", "Time requests waited for the rate.", self._waited_s)
         metrics.gauge("leader", "1 while this replica leads.", lambda: float(self.election.leads))
-        metrics.gauge(
-            "loop_lag_seconds", "How late the event loop ran, worst of a minute.", lambda: self.loop_lag.worst_s
-        )
         return metrics
 
     def _waited_s(self) -> float:

@@ -17,27 +17,45 @@ from protocol.measures import LinkMeasures
 from protocol.messages import Lane
 
 
-class Measured(Protocol):
-    """The parts that are measured."""
+class Linked(Protocol):
+    """The parts that are measured of every cloud."""
 
-    controllers: ControllerManager
     enrolment: EnrolmentServer
     figures: LinkFigures
     hub: Hub
     loop_lag: LoopLag
     recorder: EventRecorder
+
+    @property
+    def store(self) -> Store:
+        """Holds everything."""
+
+
+class Measured(Linked, Protocol):
+    """The parts that are measured of a cloud that is a whole control plane."""
+
+    controllers: ControllerManager
     scheduler: Scheduler
-    store: Store
 
 
-def metrics_of(cloud: Measured) -> Metrics:
-    """Name everything that ``/metrics`` shows."""
-    metrics = Metrics()
-    hub, controllers = cloud.hub, cloud.controllers
+def hub_metrics_of(cloud: Linked) -> Metrics:
+    """Name what ``/metrics`` shows of every cloud."""
+    metrics, hub = Metrics(), cloud.hub
     metrics.gauge("nodes_connected", "Nodes with an open session.", lambda: len(hub.sessions))
     _name_links(metrics, cloud.figures, hub.measures)
     metrics.counter("hub_events", "What happened at the hub.", lambda: dict(hub.counters), label="event")
-    metrics.gauge("store_revision", "Newest committed revision.", lambda: cloud.store.revision)
+    metrics.gauge("store_revision", "Newest revision that is known.", lambda: cloud.store.revision)
+    metrics.counter("leases_renewed", "Leases written for heartbeats.", lambda: hub.leases.renewals_total)
+    metrics.counter("events_dropped", "Events not written: queue full or spam.", lambda: cloud.recorder.dropped)
+    metrics.counter("nodes_joined", "Enrolments granted.", lambda: cloud.enrolment.joined_total)
+    metrics.counter("enrolments_refused", "Enrolments refused.", lambda: cloud.enrolment.refused_total)
+    metrics.gauge("loop_lag_seconds", "How late the event loop ran, worst of a minute.", lambda: cloud.loop_lag.worst_s)
+    return metrics
+
+
+def metrics_of(cloud: Measured) -> Metrics:
+    """Name everything that ``/metrics`` shows of a cloud that is a whole control plane."""
+    metrics, controllers = hub_metrics_of(cloud), cloud.controllers
     metrics.gauge("scheduler_active_pods", "Pods waiting to be tried.", lambda: cloud.scheduler.active_count)
     metrics.counter(
         "controller_reconciles",
@@ -63,11 +81,6 @@ def metrics_of(cloud: Measured) -> Metrics:
         lambda: {name: part.counters.throttled for name, part in controllers.controllers.items()},
         label="controller",
     )
-    metrics.counter("leases_renewed", "Leases written for heartbeats.", lambda: hub.leases.renewals_total)
-    metrics.counter("events_dropped", "Events not written: queue full or spam.", lambda: cloud.recorder.dropped)
-    metrics.counter("nodes_joined", "Enrolments granted.", lambda: cloud.enrolment.joined_total)
-    metrics.counter("enrolments_refused", "Enrolments refused.", lambda: cloud.enrolment.refused_total)
-    metrics.gauge("loop_lag_seconds", "How late the event loop ran, worst of a minute.", lambda: cloud.loop_lag.worst_s)
     return metrics
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
+from cloudcore.config import Settings
 from cloudcore.hub.pacing import PacingSettings
 from protocol.settings import LinkSettings
 
@@ -29,3 +31,13 @@ class HubSettings:
     lease_duration_s: int = 40
     close_s: float = 2.0
     drain_s: float = 2.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the hub's share of the daemon's settings."""
+        return cls(
+            link=settings.link.options.settings(),
+            daily_bytes=settings.link.daily_bytes,
+            heartbeat_s=settings.heartbeat_s,
+            lease_duration_s=round(settings.node_grace_s),
+        )

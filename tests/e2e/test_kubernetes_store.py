@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
@@ -164,6 +165,16 @@ async def test_any_replica_takes_any_node(lab: Lab) -> None:
         await lab.cluster.pod_is("there")
     finally:
         await second.daemon.stop()
+
+
+async def test_the_links_are_measured_as_on_the_other_engine(lab: Lab) -> None:
+    async def told() -> bool:
+        async with aiohttp.ClientSession() as http:
+            async with http.get(f"http://127.0.0.1:{lab.member.ports['metrics_port']}/metrics") as response:
+                text = await response.text()
+        return "link_bytes_total{" in text
+
+    await until("the metrics count the links' bytes", told, within_s=30)
 
 
 async def test_the_commands_find_the_cluster_by_the_data_folder(lab: Lab) -> None:
