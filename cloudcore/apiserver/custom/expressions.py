@@ -13,10 +13,12 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
+import orjson
+import re2
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
 
@@ -214,6 +216,23 @@ def _part(name: str) -> _Impl:
     return lambda value: str(getattr(urlsplit(value["url"]), name) or "")
 
 
+def _find(text: str, pattern: str) -> str:
+    found = re2.search(pattern, text)
+    return "" if found is None else str(found[0])
+
+
+def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
+    found = (each[0] for each in re2.finditer(pattern, text))
+    return list(found if most < 0 else islice(found, most))
+
+
+def _members(items: list[Any]) -> set[Any]:
+    """Return a list's members for comparing lists as sets, in time that grows with the list, not with its square."""
+    return {
+        orjson.dumps(item, option=orjson.OPT_SORT_KEYS) if isinstance(item, dict | list) else item for item in items
+    }
+
+
 _BOOL, _INT, _STRING, _DYN, _LIST, _OWN = Type.BOOL, Type.INT, Type.STRING, Type.DYN, Type.LIST, Type.MAP
 _Row = tuple[bool, Type, tuple[Type, ...], _Impl]
 
@@ -221,6 +240,11 @@ _Row = tuple[bool, Type, tuple[Type, ...], _Impl]
 def _method(result: Type, impl: _Impl, *parameters: Type) -> _Row:
     """Return a method of one of Kubernetes' own types."""
     return (True, result, (_OWN, *parameters), impl)
+
+
+def _of_sets(impl: Callable[[set[Any], set[Any]], bool]) -> _Row:
+    """Return a function of two lists that are taken as sets."""
+    return (False, _BOOL, (_LIST, _LIST), lambda one, other: impl(_members(one), _members(other)))
 
 
 def _function(result: Type, impl: _Impl) -> _Row:
@@ -233,6 +257,14 @@ _FUNCTIONS: Final[dict[str, list[_Row]]] = {
     "sum": [(True, _DYN, (_LIST,), sum)],
     "min": [(True, _DYN, (_LIST,), min)],
     "max": [(True, _DYN, (_LIST,), max)],
+    "find": [(True, _STRING, (_STRING, _STRING), _find)],
+    "findAll": [
+        (True, Type.List(_STRING), (_STRING, _STRING), _find_all),
+        (True, Type.List(_STRING), (_STRING, _STRING, _INT), _find_all),
+    ],
+    "sets.contains": [_of_sets(set.issuperset)],
+    "sets.equivalent": [_of_sets(set.__eq__)],
+    "sets.intersects": [_of_sets(lambda one, other: not one.isdisjoint(other))],
     "quantity": [_function(_OWN, _quantity)],
     "isQuantity": [_function(_BOOL, _is(_quantity))],
     "sign": [_method(_INT, lambda value: _compare(value, 0))],

@@ -64,7 +64,8 @@ def with_times(schema: Schema, rule: str) -> str:
         node, _ = _follow(schema, _names(chain))
         form = _CONVERTED.get(str(node.get("format"))) if node and node.get("type") == "string" else None
         asked = bare[: chain.start()].rstrip().endswith("has(")
-        if form and chain["fields"] and not asked:
+        optional = chain[0] == "oldSelf" and bare[chain.end() :].lstrip().startswith(".")  # oldSelf.hasValue()
+        if form and not asked and not optional:
             out += [rule[done : chain.start()], form.format(chain[0])]
             done = chain.end()
     return "".join(out) + rule[done:]

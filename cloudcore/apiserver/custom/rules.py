@@ -8,6 +8,7 @@ Source: Kubernetes ``apiextensions-apiserver/pkg/apiserver/schema/cel/validation
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -311,12 +312,14 @@ def cel_type(schema: Schema) -> Type:
             return Type.Map(Type.STRING, cel_type(schema["additionalProperties"]))
         case "object":
             return Type.Map(Type.STRING, Type.DYN)
+    if schema.get("format") == "byte" and schema.get("type") == "string":
+        return Type.BYTES
     plain = {"boolean": Type.BOOL, "integer": Type.INT, "number": Type.DOUBLE, "string": Type.STRING}
     return plain.get(str(schema.get("type")), Type.DYN)
 
 
 def cel_value(schema: Schema, value: Any) -> Any:
-    """Return ``value`` as rules see it: names escaped, whole numbers of type ``number`` as doubles."""
+    """Return ``value`` as rules see it: names escaped, whole numbers of type ``number`` as doubles, base64 as bytes."""
     if isinstance(value, dict):
         properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
         rest = others if isinstance(others, dict) else {}
@@ -329,7 +332,16 @@ def cel_value(schema: Schema, value: Any) -> Any:
         return [cel_value(items, item) for item in value]
     if schema.get("type") == "number" and isinstance(value, int):
         return float(value)
+    if schema.get("format") == "byte" and isinstance(value, str):
+        return _bytes(value)
     return value
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""  # the schema has refused it already
 
 
 def _size(value: Any) -> int:

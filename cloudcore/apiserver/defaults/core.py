@@ -64,5 +64,6 @@ def default_endpoints(body: Body) -> None:
 
 
 def default_priority_class(body: Body) -> None:
-    """Fill a PriorityClass's preemption policy."""
+    """Fill a PriorityClass's value and preemption policy."""
+    body.setdefault("value", 0)
     body.setdefault("preemptionPolicy", "PreemptLowerPriority")

@@ -212,7 +212,11 @@ class App:
             ),
             representation=representation,
             renderer=renderer_of(
-                kind, representation, include_object=query.text("includeObject"), clock=self._registry.clock
+                kind,
+                representation,
+                include_object=query.text("includeObject"),
+                clock=self._registry.clock,
+                subresource=place.subresource,
             ),
             streams=self.streams,
         )

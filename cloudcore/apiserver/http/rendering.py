@@ -12,7 +12,15 @@ from typing import Any, Protocol
 import orjson
 
 from cloudcore.apiserver.http.negotiation import Representation
-from cloudcore.apiserver.http.tables import column_definitions, custom_printer, partial_metadata, printer_for, row
+from cloudcore.apiserver.http.tables import (
+    SCALES,
+    Printer,
+    column_definitions,
+    custom_printer,
+    partial_metadata,
+    printer_for,
+    row,
+)
 from cloudcore.apiserver.kinds.kind import Conversion, Kind
 from cloudcore.apiserver.list import Page
 from cloudcore.apiserver.watch import WatchEvent
@@ -39,7 +47,12 @@ class Renderer(Protocol):
 
 
 def renderer_of(
-    kind: Kind, representation: Representation, *, include_object: str, clock: Callable[[], float]
+    kind: Kind,
+    representation: Representation,
+    *,
+    include_object: str,
+    clock: Callable[[], float],
+    subresource: str = "",
 ) -> Renderer:
     """Return the renderer for a kind and a form.
 
@@ -48,13 +61,20 @@ def renderer_of(
         representation: The form the client asked for.
         include_object: The query's ``includeObject``, for tables.
         clock: Wall clock, for ages in tables.
+        subresource: The part of an object that is asked for: a Scale has columns of its own.
     """
     if representation.transformation == "Table":
         included = include_object if include_object in _INCLUDES else "Metadata"
-        return _TableRenderer(kind, representation.version, included, clock)
+        return _TableRenderer(_printer_of(kind, subresource), representation.version, included, clock)
     if representation.transformation:
         return _PartialRenderer(kind, representation.version)
     return _PlainRenderer(kind) if kind.conversion is None else _ConvertedRenderer(kind, kind.conversion)
+
+
+def _printer_of(kind: Kind, subresource: str) -> Printer:
+    if subresource == "scale":
+        return printer_for(SCALES)
+    return printer_for(kind.stored.resource) if kind.custom is None else custom_printer(kind.custom.columns)
 
 
 def _list_metadata(page: Page) -> Body:
@@ -128,10 +148,8 @@ class _PartialRenderer:
 
 
 class _TableRenderer:
-    def __init__(self, kind: Kind, version: str, include_object: str, clock: Callable[[], float]) -> None:
-        self._printer = (
-            printer_for(kind.stored.resource) if kind.custom is None else custom_printer(kind.custom.columns)
-        )
+    def __init__(self, printer: Printer, version: str, include_object: str, clock: Callable[[], float]) -> None:
+        self._printer = printer
         self._version = version
         self._include_object = include_object
         self._clock = clock

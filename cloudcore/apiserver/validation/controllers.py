@@ -15,6 +15,7 @@ from cloudcore.apiserver.validation.workloads import (
     IMMUTABLE,
     check_counts,
     check_long_running_template,
+    check_restarts,
     check_share,
     check_workload,
 )
@@ -60,7 +61,7 @@ def check_daemonset(body: Body) -> list[Cause]:
 def check_statefulset(body: Body) -> list[Cause]:
     """Return what is wrong with a StatefulSet."""
     spec = body["spec"]
-    causes = check_workload(spec) + check_counts(spec, "revisionHistoryLimit")
+    causes = check_workload(spec, _check_claiming_template) + check_counts(spec, "revisionHistoryLimit")
     causes += one_of("spec.podManagementPolicy", spec.get("podManagementPolicy"), _POD_MANAGEMENT)
     strategy = spec.get("updateStrategy") or {}
     causes += one_of("spec.updateStrategy.type", strategy.get("type"), _UPDATE_STRATEGIES)
@@ -78,6 +79,15 @@ def check_statefulset(body: Body) -> list[Cause]:
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
         causes += check_claim(claim, path=f"spec.volumeClaimTemplates[{index}].spec")
     return causes
+
+
+def _check_claiming_template(template: Body) -> list[Cause]:
+    """Return what is wrong with a StatefulSet's template.
+
+    As in Kubernetes its pods' specs are judged when they are made: some of their volumes come from claim templates.
+    """
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return check_labels("spec.template.metadata.labels", labels) + check_restarts(template, "StatefulSet")
 
 
 def check_statefulset_update(body: Body, old: Body) -> list[Cause]:

@@ -37,6 +37,29 @@ _FORMS: Final[dict[str, Schema]] = {
     },
 }
 """What the document says of some types only in prose."""
+_MAY_BE_ABSENT: Final[dict[str, frozenset[str]]] = {
+    f"io.k8s.{name}": frozenset(fields)
+    for name, *fields in (
+        ("api.apps.v1.ControllerRevision", "revision"),
+        ("api.batch.v1.PodFailurePolicy", "rules"),
+        ("api.batch.v1.PodFailurePolicyOnPodConditionsPattern", "status"),
+        ("api.core.v1.HTTPHeader", "value"),
+        ("api.core.v1.ISCSIPersistentVolumeSource", "lun"),
+        ("api.core.v1.ISCSIVolumeSource", "lun"),
+        ("api.core.v1.LimitRangeSpec", "limits"),
+        ("api.core.v1.Sysctl", "value"),
+        ("api.discovery.v1.EndpointSlice", "endpoints"),
+        ("api.networking.v1.NetworkPolicySpec", "podSelector"),
+        ("api.rbac.v1.RoleRef", "apiGroup"),
+        ("api.scheduling.v1.PriorityClass", "value"),
+        ("api.storage.v1.CSIDriver", "spec"),
+        ("api.storage.v1.CSINode", "spec"),
+        ("api.storage.v1.CSINodeSpec", "drivers"),
+        ("apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", "strategy"),
+        ("apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", "served", "storage"),
+    )
+}
+"""Fields that the document calls required, while Kubernetes takes an absent one: it has a default, or zero will do."""
 
 
 class Schemas:
@@ -78,6 +101,8 @@ def definitions() -> dict[str, Schema]:
     tightened: dict[str, Schema] = _tighten(document["$defs"])
     for name, more in _FORMS.items():
         tightened[name].update(more)
+    for name, absent in _MAY_BE_ABSENT.items():
+        tightened[name]["required"] = [each for each in tightened[name]["required"] if each not in absent]
     return tightened
 
 

@@ -6,6 +6,7 @@ Source: Kubernetes ``ValidateDeployment``, ``ValidateReplicaSet``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from cloudcore.apiserver.validation.fields import forbidden, invalid, not_supported, one_of, required
@@ -44,33 +45,41 @@ def check_selector_kept(body: Body, old: Body) -> list[Cause]:
     return [] if selector == before else [invalid("spec.selector", selector, IMMUTABLE)]
 
 
-def check_workload(spec: Body) -> list[Cause]:
-    """Return what is wrong with counts, selector and template of what keeps pods by a label selector."""
+def check_workload(spec: Body, check_template: Callable[[Body], list[Cause]] | None = None) -> list[Cause]:
+    """Return what is wrong with counts, selector and template of what keeps pods by a label selector.
+
+    Args:
+        spec: The workload's spec.
+        check_template: Rules of its template, where those are not of pods that are restarted always.
+    """
+    check_template = check_template or check_long_running_template
     causes = check_counts(spec, "replicas", "minReadySeconds")
     selector, template = spec.get("selector") or {}, spec.get("template") or {}
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(invalid("spec.selector", selector, "empty selector is invalid for deployment"))
-        return causes + check_long_running_template(template)
+        return causes + check_template(template)
     wrong = check_label_selector("spec.selector", selector)
     if not wrong:
         labels = (template.get("metadata") or {}).get("labels") or {}
         if not matches(label_selector(selector), labels):
             wrong = [invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")]
-    return causes + wrong + check_long_running_template(template)
+    return causes + wrong + check_template(template)
 
 
 def check_long_running_template(template: Body) -> list[Cause]:
     """Return what is wrong with a template whose pods are restarted always."""
-    causes = check_pod_template("spec.template", template)
-    pod = template.get("spec") or {}
+    return check_pod_template("spec.template", template) + check_restarts(template, "ReplicaSet")
+
+
+def check_restarts(template: Body, kind: str) -> list[Cause]:
+    """Return what would keep a template's pods from being restarted always; ``kind`` is named in the message."""
+    causes, pod = [], template.get("spec") or {}
     policy = pod.get("restartPolicy")
     if policy in {"OnFailure", "Never"}:
         causes.append(not_supported("spec.template.spec.restartPolicy", policy, ("Always",)))
     if pod.get("activeDeadlineSeconds") is not None:
         causes.append(
-            forbidden(
-                "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported"
-            )
+            forbidden("spec.template.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported")
         )
     return causes
 

@@ -24,6 +24,7 @@ from cloudcore.apiserver.http.tables import (
     traces,
     workloads,
 )
+from cloudcore.apiserver.http.tables.autoscaling import SCALES
 from cloudcore.apiserver.http.tables.custom import custom_printer
 from cloudcore.apiserver.http.tables.printers import (
     Column,
@@ -35,6 +36,7 @@ from cloudcore.apiserver.http.tables.printers import (
 )
 
 __all__ = [
+    "SCALES",
     "Column",
     "Printer",
     "access",

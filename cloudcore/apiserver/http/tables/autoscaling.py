@@ -16,6 +16,16 @@ _SOURCES: Final = {
     "Resource": "resource",
 }
 
+SCALES: Final = "scales.autoscaling"
+"""Names the columns of the ``scale`` subresource, which is not a resource."""
+
+
+@printer(SCALES, NAME, Column("Desired", "integer"), Column("Available", "integer"), AGE)
+def scale_cells(body: Body, now: float) -> Cells:
+    """Return a Scale's row."""
+    desired, available = at(body, "spec", "replicas") or 0, at(body, "status", "replicas") or 0
+    return [body["metadata"]["name"], desired, available, created(body, now)]
+
 
 @printer(
     "horizontalpodautoscalers.autoscaling", NAME, Column("Reference"), Column("Targets"), Column("MinPods"),

@@ -45,6 +45,10 @@ def evaluate(source: str, value: Any = VALUE) -> Any:
         "url('https://a.b:80/x y?y=1').getPort() == '80' && url('https://a/x y').getEscapedPath() == '/x%20y'",
         "url('https://a/?y=1&y=2').getQuery()['y'] == ['1', '2'] && url('https://a/').getScheme() == 'https'",
         "isURL('https://a/') && isURL('/path') && !isURL('a b')",
+        "'a12b345'.find('[0-9]+') == '12' && 'ab'.find('[0-9]') == '' && 'a1b2'.findAll('[0-9]') == ['1', '2']",
+        "'a1b2'.findAll('[0-9]', 1) == ['1'] && 'a1'.findAll('[0-9]', 0) == [] && 'a1'.findAll('x', -1).size() == 0",
+        "sets.contains(self.list, [1]) && !sets.contains(self.list, [9]) && sets.intersects(self.list, [1, 9])",
+        "sets.equivalent([1, 2, 2], [2, 1]) && !sets.intersects([1], []) && sets.contains([{'a': 1}], [{'a': 1}])",
         "timestamp('2026-01-01T00:00:00Z') < timestamp('2027-01-01T00:00:00Z') && duration('1h') > duration('5m')",
     ],
 )
@@ -77,6 +81,7 @@ def test_what_does_not_compile_is_refused(source: str, why: str) -> None:
         ("1 / 0 == 1", "divide by zero"),
         ("self.a + 'x' == ''", "No matching overloads"),
         ("self.text.matches('(')", "invalid regular expression"),
+        ("self.text.find('(') == ''", "missing"),
     ],
 )
 def test_what_has_no_value_is_said(source: str, why: str) -> None:

@@ -89,6 +89,23 @@ def test_values_have_the_types_of_their_schema() -> None:
     assert len(told(schema, {"share": 2, "until": "2025-06-01T00:00:00Z", "port": 0})) == 3
 
 
+@pytest.mark.parametrize(
+    ("schema", "source", "good", "bad"),
+    [
+        ({"format": "date-time"}, "self.getFullYear() == 2026", "2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z"),
+        ({"format": "duration"}, "duration('1m') <= self && self < duration('1h')", "5m", "1s"),
+        ({"format": "byte"}, "size(self) == 1 && self == b'a'", "YQ==", "YWI="),
+    ],
+)
+def test_a_rule_of_a_text_with_a_format_sees_what_the_text_stands_for(
+    schema: dict[str, Any], source: str, good: str, bad: str
+) -> None:
+    value = {"type": "string", **schema, "x-kubernetes-validations": [rule(source, message="no")]}
+    assert list(check_rules(spec(value=value), "schema")) == []
+    assert told(spec(value=value), {"value": good}) == []
+    assert [field for _, field, _ in told(spec(value=value), {"value": bad})] == ["spec.value"]
+
+
 def test_rules_at_the_root_see_the_name() -> None:
     schema = {**spec(), "x-kubernetes-validations": [rule("self.metadata.name.startsWith('x')")]}
     assert [field for _, field, _ in told(schema, {})] == ["<nil>"]

@@ -61,4 +61,4 @@ def test_ports_of_endpoints_are_tcp() -> None:
 def test_a_priority_class_preempts_by_default() -> None:
     body: dict[str, Any] = {}
     core.default_priority_class(body)
-    assert body == {"preemptionPolicy": "PreemptLowerPriority"}
+    assert body == {"preemptionPolicy": "PreemptLowerPriority", "value": 0}

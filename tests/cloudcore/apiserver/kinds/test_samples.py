@@ -150,7 +150,56 @@ def changed(body: Body, path: str, value: Any) -> Body:
     return body
 
 
+@pytest.mark.parametrize(
+    ("resource", "path", "becomes"),
+    [
+        ("clusterrolebindings.rbac.authorization.k8s.io", "roleRef/apiGroup", "rbac.authorization.k8s.io"),
+        ("networkpolicies.networking.k8s.io", "spec/podSelector", {}),
+        ("limitranges", "spec/limits", None),
+        ("controllerrevisions.apps", "revision", None),
+        ("endpointslices.discovery.k8s.io", "endpoints", None),
+        ("csinodes.storage.k8s.io", "spec/drivers", None),
+        ("csidrivers.storage.k8s.io", "spec", {"attachRequired": True}),
+    ],
+)
+async def test_fields_that_openapi_requires_may_be_absent_where_kubernetes_takes_that(
+    client: LocalClient, registry: Registry, resource: str, path: str, becomes: Any
+) -> None:
+    stored = at(await created(client, registry, changed(sample(resource), path, None)), path)
+    if isinstance(becomes, dict):
+        assert stored.items() >= becomes.items()
+    else:
+        assert stored == becomes
+
+
+async def test_a_priority_class_without_a_value_has_none_to_speak_of(client: LocalClient) -> None:
+    stored = await client.create("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "plain"}})
+    assert stored["value"] == 0
+
+
+async def test_a_failure_policy_asks_for_conditions_that_are_true(client: LocalClient, registry: Registry) -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    job = await created(client, registry, changed(sample("jobs.batch"), "spec/podFailurePolicy", policy))
+    assert at(job, "spec/podFailurePolicy/rules/0/onPodConditions/0/status") == "True"
+
+
+async def test_a_stateful_sets_containers_mount_what_its_claim_templates_bring(
+    client: LocalClient, registry: Registry
+) -> None:
+    body = sample("statefulsets.apps")
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    stored = await created(client, registry, changed(body, "spec/template/spec/containers/0/volumeMounts", mounts))
+    assert at(stored, "spec/template/spec/containers/0/volumeMounts") == mounts
+
+
 BAD = [
+    ("statefulsets.apps", "spec/template/spec/restartPolicy", "Never", "spec.template.spec.restartPolicy"),
+    (
+        "statefulsets.apps",
+        "spec/template/spec/activeDeadlineSeconds",
+        5,
+        "spec.template.spec.activeDeadlineSeconds",
+    ),
     ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/validations", [], "spec.validations"),
     ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/failurePolicy", "Shrug", "spec.failurePolicy"),
     ("validatingadmissionpolicies.admissionregistration.k8s.io", "spec/paramKind", {}, "spec.paramKind.kind"),
