@@ -94,7 +94,13 @@ class Agent:
         self._stopped = asyncio.Event()
         self._stop_pods = False
         self._pods = PodsDriver(
-            PodsSettings(introduction.node, machine.facts.addresses[0], machine.allotment.runtimes[0]),
+            PodsSettings(
+                introduction.node,
+                machine.facts.addresses[0],
+                machine.allotment.runtimes[0],
+                machine.facts.memory_bytes,
+                machine.allotment.container_pids,
+            ),
             desired=store,
             reports=store,
             runtimes=machine.runtimes,
@@ -112,6 +118,8 @@ class Agent:
             before=store.last_node_status(),
             pods=lambda: store.count_of(PODS),
         )
+        fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
+        self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
         self._hub = HubClient(
             dial,
             store,

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
 
@@ -63,13 +64,16 @@ async def run_agent(handover: Handover) -> None:
 def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, store: MetaStore) -> Agent:
     rng: Random = SystemRandom()
     facts = gather(folder.root)
+    names = settings.runtimes or identity.runtimes
     allotment = Allotment(
         max_pods=settings.max_pods,
         reserved_memory_bytes=settings.reserved_memory_mib << 20,
-        runtimes=identity.runtimes,
+        runtimes=names,
         version=own_version(),
+        container_pids=settings.container_pids,
     )
-    machine = Machine(facts, allotment, HostSampler(folder.root), _runtimes(folder), DiskStorage(folder.volumes))
+    runtimes = _runtimes(names, settings, folder)
+    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes))
     return Agent(
         store,
         Introduction(identity.node, identity.instance, own_version()),
@@ -85,8 +89,32 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
     )
 
 
-def _runtimes(folder: DataFolder) -> list[Runtime]:
-    return [ProcessRuntime(folder.pods)]
+def _runtimes(names: Sequence[str], settings: AgentSettings, folder: DataFolder) -> list[Runtime]:
+    # Whichever is the default: what the process runtime left running is found again, and ended, all the same.
+    runtimes: list[Runtime] = [ProcessRuntime(folder.pods)]
+    return [*runtimes, _docker(settings, folder)] if "docker" in names else runtimes
+
+
+def _docker(settings: AgentSettings, folder: DataFolder) -> Runtime:
+    """Return the Docker runtime, whose libraries no other device loads.
+
+    Raises:
+        UsageError: They are not installed.
+    """
+    try:
+        from edgecore.pods.runtimes.docker.runtime import DockerRuntime  # noqa: PLC0415
+        from edgecore.pods.runtimes.docker.settings import DockerSettings  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(f"the docker runtime needs pip install 'aiokubeedge[docker]' ({error})") from error
+    return DockerRuntime(
+        DockerSettings(
+            host=settings.docker_host,
+            owner=str(folder.root),
+            root=folder.docker,
+            network=settings.docker_network,
+            pause_image=settings.docker_pause_image,
+        )
+    )
 
 
 def own_version() -> str:

@@ -66,19 +66,28 @@ def join(
     label: Annotated[list[str] | None, typer.Option(help="Label of the Node, k=v; may be given again.")] = None,
     runtime: Annotated[
         list[str] | None,
-        typer.Option(help="Runtime for pods, the first for those that name none. (default: process)"),
+        typer.Option(
+            help="Runtime for pods (process or docker); may be given again, the first is for pods that name none. "
+            "(default: process, and docker where a Docker Engine answers)"
+        ),
     ] = None,
+    docker_host: Annotated[
+        str, typer.Option(help="Where a Docker Engine is looked for.", envvar="EDGECORE_DOCKER_HOST")
+    ] = config.Settings.model_fields["docker_host"].default,
 ) -> None:
     """Make this device a node of a cloud. Repeating it with the same token is safe."""
     from edgecore.join import Request, join  # noqa: PLC0415 - cryptography costs 8 MB and 50 ms
     from edgecore.node.identity import DataFolder  # noqa: PLC0415
+    from edgecore.node.runtimes import docker_answers  # noqa: PLC0415
 
-    runtimes = tuple(runtime or ["process"])
-    unknown = set(runtimes) - {"process"}
+    runtimes = tuple(runtime or ["process", *(["docker"] if docker_answers(docker_host) else [])])
+    unknown = set(runtimes) - set(config.RUNTIMES)
     if unknown:
-        raise UsageError(f"--runtime {unknown.pop()!r}: this edgecore has process")
+        raise UsageError(f"--runtime {unknown.pop()!r}: this edgecore has {', '.join(config.RUNTIMES)}")
     request = Request(server, _token(token, token_file), NodeName(node_name), _labels(label or []), runtimes)
     identity = join(DataFolder(data_dir.expanduser().absolute()), request)
+    if "docker" in runtimes and not runtime:
+        typer.echo(f"found a Docker Engine at {docker_host}: pods of RuntimeClass docker can run here")
     typer.echo(f"joined as node {identity.node}; start the agent: edgecore run --data-dir {data_dir}")
 
 
@@ -93,6 +102,11 @@ def run(  # noqa: PLR0913, PLR0917
     hub: Annotated[str | None, _setting("hub")] = None,
     status_s: Annotated[float | None, _setting("status_s")] = None,
     reserved_memory_mib: Annotated[int | None, _setting("reserved_memory_mib")] = None,
+    runtimes: Annotated[str | None, _setting("runtimes")] = None,
+    docker_host: Annotated[str | None, _setting("docker_host")] = None,
+    docker_network: Annotated[str | None, _setting("docker_network")] = None,
+    docker_pause_image: Annotated[str | None, _setting("docker_pause_image")] = None,
+    container_pids: Annotated[int | None, _setting("container_pids")] = None,
     link_linger_ms: Annotated[float | None, _link_setting("linger_ms")] = None,
     link_batch_bytes: Annotated[int | None, _link_setting("batch_bytes")] = None,
     link_min_bytes: Annotated[int | None, _link_setting("min_bytes")] = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode
@@ -17,6 +17,10 @@ from pydantic_settings import NoDecode
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 from protocol.errors import UsageError
 from protocol.linkconfiguration import LinkSection, gather_flags
+
+
+RUNTIMES: Final = ("process", "docker")
+"""The runtimes there are."""
 
 
 class Settings(DaemonSettings):
@@ -35,9 +39,42 @@ class Settings(DaemonSettings):
     status_s: float = Field(
         default=300.0, ge=10.0, le=3600.0, description="Seconds between node statuses while nothing changes."
     )
+    runtimes: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
+        default_factory=list,
+        description="Runtimes for pods (process, docker; separated by commas), the first for those that name none, "
+        "instead of those chosen when joining.",
+    )
+    docker_host: str = Field(
+        default="unix:///var/run/docker.sock",
+        description="Where the Docker Engine, or Podman, listens: unix://…, tcp://… or ssh://….",
+    )
+    docker_network: str = Field(
+        default="bridge", min_length=1, description="Docker network of pods that do not use the host's."
+    )
+    docker_pause_image: str = Field(
+        default="", description="Image of pods' sandboxes; empty for one that the agent makes itself, offline too."
+    )
+    container_pids: int = Field(
+        default=4096, ge=0, description="Processes and threads that a container may have; 0 for no limit."
+    )
     reserved_memory_mib: int = Field(default=100, ge=0, description="Memory kept from pods for the system, MiB.")
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
+
+    @field_validator("runtimes")
+    @classmethod
+    def _known_runtimes(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in RUNTIMES:
+                raise ValueError(f"{name!r} is no runtime of this edgecore: it has {', '.join(RUNTIMES)}")
+        return list(dict.fromkeys(value))
+
+    @field_validator("docker_host")
+    @classmethod
+    def _engine_address(cls, value: str) -> str:
+        if not value.startswith(("unix:///", "tcp://", "ssh://", "http://", "https://")):
+            raise ValueError("the Docker Engine's address looks like unix:///var/run/docker.sock")
+        return value
 
     @field_validator("hub")
     @classmethod

@@ -32,6 +32,11 @@ class AgentSettings:
         max_pods: Pods at most.
         hub: Hub addresses that replace those learnt at join; empty to use the learnt ones.
         status_s: Seconds between node statuses while nothing changes.
+        runtimes: Names of the runtimes, the default one first; empty for those chosen at join.
+        docker_host: Where the Docker Engine listens.
+        docker_network: Docker network of pods.
+        docker_pause_image: Image of sandboxes; empty for one made here.
+        container_pids: Processes and threads that a container may have; 0 for no limit.
         reserved_memory_mib: Memory kept from pods, MiB.
         link: How this end of the link sends.
         log_level: Least severe level that is logged.
@@ -43,6 +48,11 @@ class AgentSettings:
     max_pods: int = 110
     hub: tuple[str, ...] = ()
     status_s: float = 300.0
+    runtimes: tuple[str, ...] = ()
+    docker_host: str = "unix:///var/run/docker.sock"
+    docker_network: str = "bridge"
+    docker_pause_image: str = ""
+    container_pids: int = 4096
     reserved_memory_mib: int = 100
     link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -88,6 +98,7 @@ def settings_from(values: Mapping[str, Any]) -> AgentSettings:
         **values,
         "data_dir": Path(values["data_dir"]),
         "hub": tuple(values.get("hub", ())),
+        "runtimes": tuple(values.get("runtimes", ())),
         "link": LinkOptions(**values.get("link", {})),
     }
     return AgentSettings(**plain)

@@ -1,4 +1,4 @@
-"""What exists from the first run: namespaces, the ``process`` RuntimeClass, the system PriorityClasses."""
+"""What exists from the first run: namespaces, the agents' RuntimeClasses, the system PriorityClasses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from protocol.objects.resources import DEFINITIONS, NAMESPACES, PRIORITY_CLASSES
 from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
 
 _NAMESPACES: Final = ("default", "kube-system", "kube-public", NODE_LEASE_NAMESPACE)
+_RUNTIMES: Final = ("process", "docker")
 _SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -23,7 +24,8 @@ async def bootstrap(registry: Registry) -> None:
         await _ensure(client, NAMESPACES, {"metadata": {"name": name}})
     for name in _NAMESPACES:
         await _ensure(client, SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": name}})
-    await _ensure(client, RUNTIME_CLASSES, {"metadata": {"name": "process"}, "handler": "process"})
+    for name in _RUNTIMES:
+        await _ensure(client, RUNTIME_CLASSES, {"metadata": {"name": name}, "handler": name})
     for name, value in _SYSTEM_PRIORITIES.items():
         body = {
             "metadata": {"name": name},

@@ -92,7 +92,7 @@ class NodeTable:
         name, spec, status = node["metadata"]["name"], node.get("spec") or {}, node.get("status") or {}
         row = self._row(name)
         change = NodeChange.NOTHING if self.valid[row] else NodeChange.ADDED
-        if self._put_features(row, node["metadata"], spec) or change:
+        if self._put_features(row, node["metadata"], spec, status) or change:
             self.valid[row] = True
             self.features_version += 1
             change |= NodeChange.FEATURES
@@ -186,11 +186,11 @@ class NodeTable:
             del self._uses[:half]
             self._uses_before += half
 
-    def _put_features(self, row: int, metadata: Body, spec: Body) -> bool:
+    def _put_features(self, row: int, metadata: Body, spec: Body, status: Body) -> bool:
         labels = metadata.get("labels") or {}
         taints = tuple((taint["key"], taint.get("value") or "", taint["effect"]) for taint in spec.get("taints") or ())
         unschedulable = bool(spec.get("unschedulable"))
-        runtimes = _runtimes(metadata)
+        runtimes = _runtimes(metadata, status)
         if (labels, taints, unschedulable, runtimes) == (
             self._labels[row],
             self.taints.value(row),
@@ -281,7 +281,11 @@ class NodeTable:
         self._capacity = capacity
 
 
-def _runtimes(metadata: Body) -> frozenset[str] | None:
+def _runtimes(metadata: Body, status: Body) -> frozenset[str] | None:
+    """Return what the agent reports, or else what was settled when the node joined."""
+    reported = [handler.get("name") or "" for handler in status.get("runtimeHandlers") or ()]
+    if any(reported):
+        return frozenset(name for name in reported if name)
     listed = (metadata.get("annotations") or {}).get(RUNTIMES) or (metadata.get("labels") or {}).get(RUNTIMES)
     return frozenset(name.strip() for name in listed.split(",")) if listed else None
 

@@ -13,7 +13,7 @@
         node.key              ECDSA P-256
         node.crt ca.crt
       meta/meta.db            the meta store; 0700
-      pods/ volumes/          the runtimes' and the pods' own
+      pods/ docker/ volumes/  the runtimes' and the pods' own
 """
 
 from __future__ import annotations
@@ -110,6 +110,11 @@ class DataFolder:
     def pods(self) -> Path:
         """The process runtime's folder."""
         return self.root / "pods"
+
+    @property
+    def docker(self) -> Path:
+        """The Docker runtime's folder."""
+        return self.root / "docker"
 
     @property
     def volumes(self) -> Path:

@@ -7,15 +7,17 @@ go up in the heartbeat and are never written to disk. Only a status is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgecore.meta.base import Reports
 from edgecore.node.facts import Facts
 from edgecore.node.sampler import Sample, Sampler
-from edgecore.node.status import Allotment, conditions_of, node_status
+from edgecore.node.status import Allotment, conditions_of, node_status, runtime_condition
 from protocol.heartbeat import Load
+from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
+from protocol.objects.times import timestamp
 
 STATUS_EVERY_S = 300.0
 """A status with nothing new in it goes up this often, as a sign of life for people."""
@@ -69,6 +71,8 @@ class NodeReporter:
         self._pods = pods
         self._conditions = [_lasting(each) for each in (before or {}).get("conditions") or ()]
         self._reported_at: float | None = None
+        self.troubles: Callable[[], Mapping[str, str]] = dict
+        """Returns what is wrong with the runtimes that can fail on their own, by name."""
         self._latest: Sample | None = None
 
     def load(self) -> Load:
@@ -97,6 +101,9 @@ class NodeReporter:
         self._latest = self._sampler.sample(now)
         wall = self._wall_clock()
         conditions = conditions_of(self._latest, self._conditions, wall)
+        troubles = self.troubles()
+        if troubles:
+            conditions = set_condition(conditions, runtime_condition(troubles), at=timestamp(wall))
         changed = conditions != self._conditions
         self._conditions = conditions
         due = self._reported_at is None or now - self._reported_at >= self._settings.status_s

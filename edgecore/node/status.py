@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,12 +31,14 @@ class Allotment:
         reserved_memory_bytes: Memory kept for the system and the agent.
         runtimes: Names of the runtimes, the default one first.
         version: This project's version.
+        container_pids: Processes and threads that a container may have; 0 for no limit.
     """
 
     max_pods: int = 110
     reserved_memory_bytes: int = 100 << 20
     runtimes: tuple[str, ...] = ("process",)
     version: str = ""
+    container_pids: int = 0
 
 
 def node_status(facts: Facts, allotment: Allotment, conditions: Sequence[Body], now: float) -> Body:
@@ -68,6 +70,7 @@ def node_status(facts: Facts, allotment: Allotment, conditions: Sequence[Body], 
             {"type": "Hostname", "address": facts.hostname},
         ],
         "nodeInfo": _node_info(facts, allotment),
+        "runtimeHandlers": [{"name": name} for name in ("", *allotment.runtimes)],
     }
 
 
@@ -85,6 +88,23 @@ def _node_info(facts: Facts, allotment: Allotment) -> Body:
         "kubeletVersion": version,
         "kubeProxyVersion": version,
     }
+
+
+def runtime_condition(troubles: Mapping[str, str]) -> Body:
+    """Return the condition ``RuntimesReady``: False while a runtime cannot work. The node's other runtimes go on.
+
+    Args:
+        troubles: What is wrong, by the runtime's name; empty where nothing is.
+    """
+    found = [f"{name}: {why}" for name, why in sorted(troubles.items()) if why]
+    if not found:
+        return {
+            "type": "RuntimesReady",
+            "status": "True",
+            "reason": "RuntimesReady",
+            "message": "every runtime answers",
+        }
+    return {"type": "RuntimesReady", "status": "False", "reason": "RuntimeUnavailable", "message": "; ".join(found)}
 
 
 def conditions_of(sample: Sample, before: Sequence[Body], now: float) -> list[Body]:

@@ -208,6 +208,10 @@ class Runtime(Protocol):
     def honours(self) -> frozenset[str]:
         """Fields it acts on and not every runtime does, as :mod:`edgecore.pods.unsupported` writes them."""
 
+    @property
+    def problem(self) -> str | None:
+        """What keeps it from working, empty for nothing; None where there is nothing beside the agent that could."""
+
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Begin work and return every instance there is, running or ended, of all pods.
 

@@ -99,6 +99,11 @@ class MemoryRuntime:
         """Nothing special."""
         return frozenset()
 
+    @property
+    def problem(self) -> str | None:
+        """Nothing can fail."""
+        return None
+
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Take hold of the host; whoever held it before hears nothing more."""
         self._host.listener = listener

@@ -88,17 +88,28 @@ class DockerRuntime:
         self._starting: set[ContainerId] = set()
         self._listener: ExitListener = lambda state: None
         self._tasks: list[asyncio.Task[None]] = []
-        self.problem = ""
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the engine cannot be had; empty while it answers."""
+        return self._problem
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Find every container of this agent again; what was made and never started is removed."""
         self._listener = listener
-        self._about = await self._engine.about()
         since = self._wall() - _OVERLAP_S
-        await self._find()
-        garbage = ImageGarbage(self._engine, self._settings, self._about)
+        try:
+            about = await self._engine.about()
+            await self._find()
+        except OSError as error:
+            self._problem = str(error)
+            raise RuntimeUnavailable(self._problem) from error
+        self._healthy()
+        self._about = about
+        garbage = ImageGarbage(self._engine, self._settings, about)
         self._tasks = [
             asyncio.create_task(self._watch(since), name="docker-events"),
             asyncio.create_task(garbage.run(), name="docker-garbage"),
@@ -154,6 +165,9 @@ class DockerRuntime:
         """Fetch the image, create the container in the pod's sandbox and start it."""
         if spec.id in self._known:
             return self._known[spec.id]
+        if any(known[:2] == spec.id[:2] and known.attempt > spec.id.attempt for known in self._known):
+            # The machine has not heard yet of what was found when the engine came back.
+            raise StartRefused("RunContainerError", f"a later instance of container {spec.id.name} exists")
         address = await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
         await self._forget_before(spec.id)
         image = await self._images.ensure(spec, tell)
@@ -251,14 +265,14 @@ class DockerRuntime:
                     break
 
     def _trouble(self, why: str) -> None:
-        if not self.problem:
+        if not self._problem:
             log.warning("the Docker daemon is lost; trying until it is back", cause=why)
-        self.problem = why
+        self._problem = why
 
     def _healthy(self) -> None:
-        if self.problem:
+        if self._problem:
             log.info("the Docker daemon is back")
-        self.problem = ""
+        self._problem = ""
 
     async def _compare(self) -> bool:
         """Look at every instance that should run; return whether the engine answered."""

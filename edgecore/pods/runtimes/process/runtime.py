@@ -104,6 +104,7 @@ class ProcessRuntime:
 
     name = "process"
     honours: frozenset[str] = frozenset()
+    problem = None
 
     def __init__(self, root: Path, settings: ProcessSettings | None = None) -> None:
         self._root = root.absolute()
