@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed as LibraryClosed
 from benchmarks.children import answer, raise_file_limit
 from benchmarks.harness import percentile
 from benchmarks.world import client_tls, node_name
-from edgecore.hub.session import Introduction, Session
+from edgecore.hub.session import Introduction, Session, Vitals
 from edgecore.meta.base import Applied
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
@@ -253,7 +253,7 @@ class DurableEdge:
             connection,
             self._store,
             Introduction(NodeName(self.name), self.name),
-            load=lambda: Load(pods=1),
+            vitals=Vitals(lambda: Load(pods=1)),
             rng=Random(1),
             on_open=lambda _: opened.set_result(None),
         )

@@ -1,22 +1,27 @@
 """The agent without its surroundings: no sockets, files or signals of its own, so that a simulation can hold dozens.
 
-One task group owns everything: the meta store's keeper, the pods driver, the node's reporter and the hub client. If
-one of them dies, all end with it, and the process: the pods do not notice, and the next agent adopts them.
+One task group owns everything: the meta store's keeper, the pods driver, the node's reporter, the pods' sampling and
+the hub client. If one of them dies, all end with it, and the process: the pods do not notice, and the next agent adopts
+them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from edgecore.hub.client import Dial, HubClient, LinkState
-from edgecore.hub.session import Introduction
+from edgecore.hub.client import Dial, HubClient, LinkState, Phase
+from edgecore.hub.session import Introduction, Vitals
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
+from edgecore.metrics.exposition import Family
+from edgecore.metrics.podfamilies import pod_families
+from edgecore.metrics.sampling import PodSampling
+from edgecore.metrics.usage import UsageSource
 from edgecore.node.facts import Facts
 from edgecore.node.reporter import NodeReporter, ReporterSettings
 from edgecore.node.sampler import Sampler
@@ -25,6 +30,8 @@ from edgecore.pods.driver import PodsDriver
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
+from protocol.heartbeat import Load
+from protocol.objects.keys import Body
 from protocol.objects.resources import PODS
 from protocol.settings import LinkSettings
 
@@ -39,6 +46,7 @@ class Machine:
         sampler: How it fares.
         runtimes: What runs pods; the one named first in the allotment is the default.
         storage: Where pods' volumes are kept.
+        usage: What measures the pods, one source per runtime that can.
     """
 
     facts: Facts
@@ -46,6 +54,7 @@ class Machine:
     sampler: Sampler
     runtimes: Iterable[Runtime]
     storage: PodStorage
+    usage: tuple[UsageSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +127,14 @@ class Agent:
             before=store.last_node_status(),
             pods=lambda: store.count_of(PODS),
         )
+        self._sampling = PodSampling(self._wanted, machine.usage)
         fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
         self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
         self._hub = HubClient(
             dial,
             store,
             introduction,
-            load=self._reporter.load,
+            vitals=Vitals(self._load, lambda: self._sampling.readings),
             rng=rng,
             settings=options.link,
             account=options.account,
@@ -145,12 +155,27 @@ class Agent:
         """Return what ``edgecore status`` shows of a running agent and no disk knows."""
         return self._hub.live()
 
+    def families(self) -> Iterator[Family]:
+        """Yield metrics of the pods and the link, for the device's Prometheus endpoint."""
+        yield from pod_families(self._sampling.meter, self._wanted())
+        connected = float(self.link.phase is Phase.CONNECTED)
+        yield Family("aiokubeedge_edge_link_connected", "Whether the cloud is connected.", [({}, connected)])
+        yield Family("aiokubeedge_edge_pods", "Pods bound to this node.", [({}, self._store.count_of(PODS))])
+        yield Family("aiokubeedge_edge_requests_per_second", "As pods tell.", [({}, self._sampling.meter.requests_s)])
+
+    def _load(self) -> Load:
+        return replace(self._reporter.load(), requests=round(self._sampling.meter.requests_s * 1000))
+
+    def _wanted(self) -> list[Body]:
+        return [held.body for held in self._store.list(PODS)]
+
     async def run(self) -> None:
         """Run pods and keep in touch with the cloud until :meth:`stop`."""
         async with asyncio.TaskGroup() as tasks:
             lasting = [
                 tasks.create_task(self._store.run(), name="meta-keeper"),
                 tasks.create_task(self._reporter.run(), name="node-reporter"),
+                tasks.create_task(self._sampling.run(), name="pod-sampling"),
             ]
             tasks.create_task(self._pods.run(), name="pods-driver")
             hub = tasks.create_task(self._hub.run(), name="hub-client")

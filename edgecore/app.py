@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
 
@@ -21,6 +21,11 @@ from edgecore.hub.traffic import TrafficAccount
 from edgecore.live import telling
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
+from edgecore.metrics.exporter import exporting
+from edgecore.metrics.exposition import written
+from edgecore.metrics.gpus import Gpus
+from edgecore.metrics.machine import agent_families, machine_families
+from edgecore.metrics.sensors import Sensors
 from edgecore.node.facts import gather
 from edgecore.node.identity import DataFolder, Identity, load_identity, write_private
 from edgecore.node.reporter import ReporterSettings
@@ -28,6 +33,7 @@ from edgecore.node.sampler import HostSampler
 from edgecore.node.status import Allotment
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.runtimes.process.runtime import ProcessRuntime
+from edgecore.pods.runtimes.process.usage import ProcessUsage
 from edgecore.pods.volumes import DiskStorage
 from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
 from protocol.errors import UsageError
@@ -51,7 +57,11 @@ async def run_agent(handover: Handover) -> None:
         store = MetaStore(SqliteEngine(folder.meta), identity.node)
         try:
             agent = _build(settings, folder, identity, store)
-            async with asyncio.TaskGroup() as tasks, telling(folder.live, agent.live):
+            async with (
+                asyncio.TaskGroup() as tasks,
+                exporting(settings.metrics_port, _exposition(folder, agent)) as metrics,
+                telling(folder.live, lambda: {**agent.live(), "metrics": metrics}),
+            ):
                 reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
                 log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of(PODS))
@@ -73,7 +83,8 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         container_pids=settings.container_pids,
     )
     runtimes = _runtimes(names, settings, folder)
-    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes))
+    usage = (ProcessUsage(folder.pods),)
+    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes), usage)
     return Agent(
         store,
         Introduction(identity.node, identity.instance, own_version()),
@@ -115,6 +126,12 @@ def _docker(settings: AgentSettings, folder: DataFolder) -> Runtime:
             pause_image=settings.docker_pause_image,
         )
     )
+
+
+def _exposition(folder: DataFolder, agent: Agent) -> Callable[[], str]:
+    """Return what tells the device's Prometheus endpoint."""
+    sensors, gpus = Sensors(), Gpus()
+    return lambda: written([*machine_families(folder.root, sensors, gpus), *agent_families(), *agent.families()])
 
 
 def own_version() -> str:

@@ -102,6 +102,7 @@ def run(  # noqa: PLR0913, PLR0917
     hub: Annotated[str | None, _setting("hub")] = None,
     status_s: Annotated[float | None, _setting("status_s")] = None,
     reserved_memory_mib: Annotated[int | None, _setting("reserved_memory_mib")] = None,
+    metrics_port: Annotated[int | None, _setting("metrics_port")] = None,
     runtimes: Annotated[str | None, _setting("runtimes")] = None,
     docker_host: Annotated[str | None, _setting("docker_host")] = None,
     docker_network: Annotated[str | None, _setting("docker_network")] = None,

@@ -58,6 +58,9 @@ class Settings(DaemonSettings):
         default=4096, ge=0, description="Processes and threads that a container may have; 0 for no limit."
     )
     reserved_memory_mib: int = Field(default=100, ge=0, description="Memory kept from pods for the system, MiB.")
+    metrics_port: int = Field(
+        default=9092, ge=0, le=65535, description="Loopback port of this device's Prometheus metrics; 0 for none."
+    )
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
 

@@ -38,6 +38,7 @@ class AgentSettings:
         docker_pause_image: Image of sandboxes; empty for one made here.
         container_pids: Processes and threads that a container may have; 0 for no limit.
         reserved_memory_mib: Memory kept from pods, MiB.
+        metrics_port: Port of the device's Prometheus endpoint; 0 for none.
         link: How this end of the link sends.
         log_level: Least severe level that is logged.
         log_format: How logs are written.
@@ -54,6 +55,7 @@ class AgentSettings:
     docker_pause_image: str = ""
     container_pids: int = 4096
     reserved_memory_mib: int = 100
+    metrics_port: int = 9092
     link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Format = "auto"

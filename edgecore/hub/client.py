@@ -17,13 +17,13 @@ from typing import Any
 import structlog
 
 from edgecore.hub.linkview import measures_view, outbox_view
-from edgecore.hub.session import Ending, Introduction, LinkTerms, Session
+from edgecore.hub.session import Ending, Introduction, LinkTerms, Session, Vitals
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
 from protocol.backoff import RECONNECT, Backoff, RetryPolicy
 from protocol.errors import AiokubeedgeError, ConnectionClosed, RemoteProtocolError
 from protocol.frames import CloseCode
-from protocol.heartbeat import Load, digest_mark
+from protocol.heartbeat import digest_mark
 from protocol.measures import LinkMeasures
 from protocol.messages import Welcome
 from protocol.settings import LinkSettings
@@ -96,7 +96,7 @@ class HubClient:
         dial: Opens a connection.
         store: The meta store.
         introduction: Who this node is.
-        load: Returns how busy the node is.
+        vitals: What heartbeats tell.
         rng: Source of jitter.
         settings: The link's settings; may be changed, for the sessions to come.
         account: Counts the node's bytes; None counts them for nobody.
@@ -109,7 +109,7 @@ class HubClient:
         store: MetaStore,
         introduction: Introduction,
         *,
-        load: Callable[[], Load],
+        vitals: Vitals,
         rng: Random,
         settings: LinkSettings | None = None,
         account: TrafficAccount | None = None,
@@ -118,7 +118,7 @@ class HubClient:
         self._dial = dial
         self._store = store
         self._introduction = introduction
-        self._load = load
+        self._vitals = vitals
         self._rng = rng
         self.settings = settings or LinkSettings()
         self._account = account or TrafficAccount(lambda: 0.0)
@@ -203,7 +203,7 @@ class HubClient:
             connection,
             self._store,
             self._introduction,
-            load=self._load,
+            vitals=self._vitals,
             rng=self._rng,
             terms=LinkTerms(self.settings, self._account, self._measures),
             restate=self._last_seen is None or now - self._last_seen > RESTATE_AFTER_S,

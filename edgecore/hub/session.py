@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -47,6 +47,19 @@ class Introduction:
     node: NodeName
     instance: str
     agent_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What heartbeats tell, asked for at each one.
+
+    Attributes:
+        load: Returns how busy the node is.
+        readings: Returns what its pods use (:mod:`protocol.samples`).
+    """
+
+    load: Callable[[], Load]
+    readings: Callable[[], Mapping[int, int]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,7 @@ class Session:
         connection: An open connection; the session closes it.
         store: The meta store.
         introduction: Who this node is.
-        load: Returns how busy the node is, for heartbeats.
+        vitals: What heartbeats tell.
         rng: Source of the link's jitter.
         terms: How the link sends, and what it may cost.
         restate: Owe every remembered report again: the cloud may have given this node up meanwhile.
@@ -101,7 +114,7 @@ class Session:
         store: MetaStore,
         introduction: Introduction,
         *,
-        load: Callable[[], Load],
+        vitals: Vitals,
         rng: Random,
         terms: LinkTerms | None = None,
         restate: bool = False,
@@ -109,7 +122,7 @@ class Session:
     ) -> None:
         self._store = store
         self._introduction = introduction
-        self._load = load
+        self._vitals = vitals
         self._restate = restate
         self._on_open = on_open
         self._loop = asyncio.get_running_loop()
@@ -305,12 +318,12 @@ class Session:
         encoder = HeartbeatEncoder()
         while True:
             load = replace(
-                self._load(),
+                self._vitals.load(),
                 rtt_us=round((self._link.rtt_s or 0.0) * 1e6),
                 digest=digest_mark(self._store.digest),
                 unsaved=int(not self._saved),
             )
-            self._link.send_volatile(encoder.encode(load), self._now())
+            self._link.send_volatile(encoder.encode(load, self._vitals.readings()), self._now())
             self._driver.pump()
             self._account.tell_time(self._now())
             await self._account.checkpoint(self._now())

@@ -1,20 +1,20 @@
 """Keeps the Node's status current: at once when a condition or a fact changes, else every few minutes.
 
-One task, :meth:`NodeReporter.run`, owns all of it. Samples are taken at each heartbeat and cost a few reads; they
-go up in the heartbeat and are never written to disk. Only a status is.
+One task, :meth:`NodeReporter.run`, owns all of it. Samples are taken every ten seconds, of the network every five, and
+cost a few reads; they go up in the heartbeat and are never written to disk. Only a status is.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecore.meta.base import Reports
 from edgecore.node.facts import Facts
 from edgecore.node.sampler import Sample, Sampler
 from edgecore.node.status import Allotment, conditions_of, node_status, runtime_condition
-from protocol.heartbeat import Load
+from protocol.heartbeat import KELVIN, Load
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import timestamp
@@ -29,10 +29,12 @@ class ReporterSettings:
 
     Attributes:
         sample_s: Between samples, seconds.
+        network_s: Between looks at the network, seconds.
         status_s: Between statuses while nothing changes, seconds.
     """
 
     sample_s: float = 10.0
+    network_s: float = 5.0
     status_s: float = STATUS_EVERY_S
 
 
@@ -87,14 +89,27 @@ class NodeReporter:
             rx_bytes_s=round(sample.rx_bytes_s),
             tx_bytes_s=round(sample.tx_bytes_s),
             pods=self._pods(),
+            temperature=0 if sample.temperature_c is None else max(1, KELVIN + round(sample.temperature_c * 10)),
+            gpu=0 if sample.gpu is None else round(sample.gpu * 1000) + 1,
         )
 
     async def run(self) -> None:
         """Sample and report until cancelled."""
-        loop = asyncio.get_running_loop()
+        clock = asyncio.get_running_loop().time
+        settings = self._settings
         while True:
-            await self.look(loop.time())
-            await asyncio.sleep(self._settings.sample_s)
+            await self.look(clock())
+            until = clock() + settings.sample_s
+            while (left := until - clock()) > settings.network_s:
+                await asyncio.sleep(settings.network_s)
+                self.look_at_network(clock())
+            await asyncio.sleep(max(0.0, left))
+
+    def look_at_network(self, now: float) -> None:
+        """Bring the network's part of the latest sample up to date at ``now`` (monotonic seconds)."""
+        if self._latest is not None:
+            received, sent = self._sampler.network(now)
+            self._latest = replace(self._latest, rx_bytes_s=received, tx_bytes_s=sent)
 
     async def look(self, now: float) -> None:
         """Take one sample at ``now`` (monotonic seconds) and report if there is something to say."""

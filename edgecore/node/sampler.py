@@ -9,6 +9,10 @@ from typing import Protocol
 
 import psutil
 
+from edgecore.metrics.gpus import Gpus
+from edgecore.metrics.sensors import Sensors
+from edgecore.metrics.windows import Rates
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -24,6 +28,8 @@ class Sample:
         processes_limit: The kernel's bound on them.
         rx_bytes_s: Received since the last sample on all but the loopback interface, bytes per second.
         tx_bytes_s: Sent likewise.
+        temperature_c: The hottest sensor, degrees Celsius; None where there is none.
+        gpu: Use of all graphics processors together, 0 to 1; None where there is none.
     """
 
     cpu: float
@@ -35,6 +41,8 @@ class Sample:
     processes_limit: int
     rx_bytes_s: float
     tx_bytes_s: float
+    temperature_c: float | None = None
+    gpu: float | None = None
 
     @property
     def memory_used(self) -> float:
@@ -53,26 +61,35 @@ class Sampler(Protocol):
     def sample(self, now: float) -> Sample:
         """Take a sample at ``now``, seconds on a monotonic clock."""
 
+    def network(self, now: float) -> tuple[float, float]:
+        """Return what was received and sent since it was last asked for or sampled, bytes per second."""
+
 
 class HostSampler:
     """Samples this machine.
 
     Args:
         data_dir: The folder whose disk is watched.
+
+    Attributes:
+        sensors: Its temperature sensors.
+        gpus: Its graphics processors.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = str(data_dir)
         self._processes_limit = _pid_max()
-        self._sampled_at: float | None = None
-        self._traffic = (0, 0)
+        self._traffic: Rates[tuple[str, bool]] = Rates()
+        self.sensors = Sensors()
+        self.gpus = Gpus()
         psutil.cpu_percent(interval=None)  # the first call only sets the mark
 
     def sample(self, now: float) -> Sample:
         """Take a sample."""
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(self._data_dir)
-        received, sent = self._rates(now)
+        received, sent = self.network(now)
+        gpus = [each.busy for each in self.gpus.use()]
         return Sample(
             cpu=psutil.cpu_percent(interval=None) / 100,
             memory_total_bytes=memory.total,
@@ -83,18 +100,19 @@ class HostSampler:
             processes_limit=self._processes_limit,
             rx_bytes_s=received,
             tx_bytes_s=sent,
+            temperature_c=self.sensors.hottest(),
+            gpu=sum(gpus) / len(gpus) if gpus else None,
         )
 
-    def _rates(self, now: float) -> tuple[float, float]:
+    def network(self, now: float) -> tuple[float, float]:
+        """Return the present traffic, each interface by itself: one that comes, goes or begins anew is no burst."""
         counters = psutil.net_io_counters(pernic=True, nowrap=False)
-        outside = [each for name, each in counters.items() if name != "lo"]
-        traffic = sum(each.bytes_recv for each in outside), sum(each.bytes_sent for each in outside)
-        before, since = self._traffic, self._sampled_at
-        self._traffic, self._sampled_at = traffic, now
-        if since is None or now <= since:
-            return 0.0, 0.0
-        span = now - since
-        return max(0, traffic[0] - before[0]) / span, max(0, traffic[1] - before[1]) / span
+        outside = {name: each for name, each in counters.items() if name != "lo"}
+        counted = {(name, True): float(each.bytes_recv) for name, each in outside.items()}
+        counted |= {(name, False): float(each.bytes_sent) for name, each in outside.items()}
+        rates = self._traffic.update(counted, now)
+        received = sum(rate for (_, incoming), rate in rates.items() if incoming)
+        return received, sum(rates.values()) - received
 
 
 def _pid_max() -> int:

@@ -261,6 +261,9 @@ class _Idle:
     def sample(self, now: float) -> Sample:
         return Sample(0.0, 8 << 30, 7 << 30, 64 << 30, 60 << 30, 100, 32_768, 0.0, 0.0)
 
+    def network(self, now: float) -> tuple[float, float]:
+        return 0.0, 0.0
+
 
 class _GatedEngine(MemoryEngine):
     """A memory engine with a step on either side of each commit."""

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from edgecore.hub.client import REFUSALS, STABLE_S, HubClient, LinkState, Phase
-from edgecore.hub.session import Introduction
+from edgecore.hub.session import Introduction, Vitals
 from edgecore.meta.memory import MemoryEngine
 from edgecore.meta.store import MetaStore
 from protocol.errors import ConnectionClosed
@@ -60,7 +60,7 @@ async def client(
     network: Network, *, on_state: Callable[[LinkState], None] = lambda _: None, seed: int = 1
 ) -> AsyncIterator[HubClient]:
     store = MetaStore(MemoryEngine(), WHO.node)
-    running = HubClient(network.dial, store, WHO, load=Load, rng=Random(seed), on_state=on_state)
+    running = HubClient(network.dial, store, WHO, vitals=Vitals(Load), rng=Random(seed), on_state=on_state)
     task = asyncio.ensure_future(running.run())
     try:
         yield running

@@ -9,7 +9,7 @@ from random import Random
 import msgpack
 import pytest
 
-from edgecore.hub.session import Ending, Introduction, Session
+from edgecore.hub.session import Ending, Introduction, Session, Vitals
 from edgecore.meta.memory import MemoryDisk, MemoryEngine
 from edgecore.meta.store import MetaStore
 from protocol import payloads
@@ -97,7 +97,7 @@ RUDE |= {f"a bomb of {codec.name}": (bombs(codec), CloseCode.DECOMPRESSION_FAILE
 async def play(store: MetaStore, frames: list[bytes]) -> Ending:
     """Let a session take ``frames`` from its cloud, which reads what it is told and answers nothing."""
     cloud, edge = memory_pair(Random(1))
-    session = Session(edge, store, WHO, load=Load, rng=Random(2))
+    session = Session(edge, store, WHO, vitals=Vitals(Load), rng=Random(2))
     running = asyncio.ensure_future(session.run())
     await cloud.receive()
     await cloud.send(frames)
@@ -143,7 +143,7 @@ async def test_bodies_that_are_none_are_rejected_one_by_one() -> None:
     other = msgpack.packb({"metadata": {"name": "another", "namespace": "default", "uid": "u"}})
     items = [put("web", 9)._replace(body=body) for body in (b"", b"\xc1", b"\x81\x80\xc0", b"\x91" * 2000, other)]
     cloud, edge = memory_pair(Random(1))
-    running = asyncio.ensure_future(Session(edge, store, WHO, load=Load, rng=Random(2)).run())
+    running = asyncio.ensure_future(Session(edge, store, WHO, vitals=Vitals(Load), rng=Random(2)).run())
     await cloud.receive()
     await cloud.send([welcome(), batch(*items)])
     while True:

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from edgecore.hub.session import Ending, Introduction, Session
+from edgecore.hub.session import Ending, Introduction, Session, Vitals
 from edgecore.meta.memory import MemoryDisk, MemoryEngine
 from edgecore.meta.store import MetaStore
 from protocol.events import InventoryReceived, Received, Settled, VolatileReceived
@@ -38,7 +38,7 @@ class Edge:
 async def session(
     edge: Edge, cloud: PlayedCloud, *, restate: bool = False, load: Callable[[], Load] = lambda: BUSY
 ) -> AsyncIterator[tuple[Session, asyncio.Task[Ending]]]:
-    running = Session(cloud.edge, edge.store, WHO, load=load, rng=Random(2), restate=restate)
+    running = Session(cloud.edge, edge.store, WHO, vitals=Vitals(load), rng=Random(2), restate=restate)
     task = asyncio.ensure_future(running.run())
     try:
         yield running, task

@@ -11,7 +11,7 @@ from edgecore.node.facts import Facts
 from edgecore.node.reporter import NodeReporter
 from edgecore.node.sampler import Sample
 from edgecore.node.status import Allotment
-from protocol.heartbeat import Load
+from protocol.heartbeat import KELVIN, Load
 from protocol.objects.keys import Body, NodeName
 
 GIB = 1 << 30
@@ -24,9 +24,14 @@ class Probe:
 
     def __init__(self) -> None:
         self.now = HEALTHY
+        self.looks: list[float] = []
 
     def sample(self, now: float) -> Sample:
         return self.now
+
+    def network(self, now: float) -> tuple[float, float]:
+        self.looks.append(now)
+        return 5000.0, 70.0
 
 
 class Clocked:
@@ -84,3 +89,23 @@ async def test_running_it_samples_at_its_rate() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert len(clocked.statuses) == 4
+    # The machine every ten seconds, and in the middle the network.
+    assert clocked.probe.looks == [5.0 + 10 * number for number in range(90)]
+    assert clocked.reporter.load() == Load(100, 250, 250, 1000, 10, 2)
+
+
+async def test_the_network_is_looked_at_between_samples() -> None:
+    clocked = Clocked()
+    clocked.reporter.look_at_network(0.0)
+    assert clocked.reporter.load() == Load(pods=2)
+    await clocked.reporter.look(5.0)
+    clocked.reporter.look_at_network(10.0)
+    assert clocked.reporter.load() == Load(100, 250, 250, 5000, 70, 2)
+
+
+async def test_temperature_and_graphics_are_told_where_there_are_any() -> None:
+    clocked = Clocked()
+    clocked.probe.now = replace(HEALTHY, temperature_c=-12.5, gpu=0.0)
+    await clocked.reporter.look(0.0)
+    load = clocked.reporter.load()
+    assert (load.temperature, load.gpu) == (KELVIN - 125, 1)

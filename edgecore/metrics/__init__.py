@@ -1,0 +1,1 @@
+"""What this machine and its pods use: counters read, rates over windows, endpoints scraped, all of it exported."""
