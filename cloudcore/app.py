@@ -116,13 +116,13 @@ class CloudCore:
 
     def _provide_views(self) -> None:
         """Let the API serve what only the hub knows."""
-        hub, registry = self.hub, self.registry
-        registry.provide(NODE_LINKS, hub.node_links)
-        registry.provide(NODE_METRICS, hub.node_metrics)
-        registry.provide(POD_METRICS, hub.pod_metrics)
-        registry.provide(NODE_SYNCS, hub.node_syncs, hub.node_sync)
-        registry.provide(OBJECT_TRACES, hub.object_traces)
-        registry.take(OBJECT_TRACES, hub.arm_trace, hub.tracing.disarm)
+        views, registry = self.hub.views, self.registry
+        registry.provide(NODE_LINKS, views.node_links)
+        registry.provide(NODE_METRICS, views.node_metrics)
+        registry.provide(POD_METRICS, views.pod_metrics)
+        registry.provide(NODE_SYNCS, views.node_syncs, views.node_sync)
+        registry.provide(OBJECT_TRACES, views.object_traces)
+        registry.take(OBJECT_TRACES, views.arm_trace, self.hub.tracing.disarm)
 
     def _api_settings(self) -> AppSettings:
         return AppSettings(

@@ -26,20 +26,17 @@ from cloudcore.hub import admittance
 from cloudcore.hub.admittance import Live, Refusal
 from cloudcore.hub.conditions import mark_duplicate
 from cloudcore.hub.leases import Leases
-from cloudcore.hub.nodelinks import node_links
-from cloudcore.hub.nodemetrics import node_metrics
 from cloudcore.hub.pacing import Slots
-from cloudcore.hub.podmetrics import pod_metrics
 from cloudcore.hub.resume import catch_up, end_of_difference
 from cloudcore.hub.router import Delivery, Router
 from cloudcore.hub.samples import HubSamples
 from cloudcore.hub.session import Session
 from cloudcore.hub.settings import HubSettings
-from cloudcore.hub.syncview import Departure, Moment, View
-from cloudcore.hub.traceview import armed_body, armed_trace, object_traces
+from cloudcore.hub.syncview import Departure
 from cloudcore.hub.tracing import Tracing
 from cloudcore.hub.traffic import TrafficLedger
 from cloudcore.hub.upstream import Upstream, note_rejection
+from cloudcore.hub.views import HubViews
 from cloudcore.security.identity import Identity, Pins
 from cloudcore.store.base import Change, ChangeType, Record, Store
 from protocol.events import Closed
@@ -47,9 +44,9 @@ from protocol.frames import CloseCode
 from protocol.link import Link, Side
 from protocol.measures import LinkMeasures
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Resume, Verdict, Welcome
-from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
+from protocol.objects.keys import NodeName, ObjectKey, Revision
 from protocol.objects.projections import SLICE_RESOURCES
-from protocol.objects.resources import NODES, PODS
+from protocol.objects.resources import NODES
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
 
@@ -104,6 +101,10 @@ class Hub:
         """How the sessions of the nodes that are away ended; a Node that is deleted goes from here too."""
         self.tracing = Tracing()
         """Follows single versions to their nodes."""
+        self.views = HubViews(
+            self.router, self.sessions, self.departures, samples=self.samples, tracing=self.tracing, clock=clock
+        )
+        """What the API serves of all this."""
         self.ready = asyncio.Event()
         """Set once every slice is known; sessions open only then."""
         self._store = store
@@ -166,52 +167,6 @@ class Hub:
         self.traffic.cap(daily_bytes)
         for session in self.sessions.values():
             session.pump()
-
-    def node_links(self) -> list[Body]:
-        """Return a NodeLink object for each Node, connected or not."""
-        return node_links(self.router.records(NODES), self.sessions, self._clock.monotonic())
-
-    def node_metrics(self) -> list[Body]:
-        """Return a NodeMetrics object for each connected Node."""
-        return node_metrics(self.router.records(NODES), self.sessions)
-
-    def pod_metrics(self) -> list[Body]:
-        """Return a PodMetrics object for each Pod that its node measures."""
-        told = {node for node, session in self.sessions.items() if session.readings}
-        pods = [record for record in self.router.records(PODS) if self.router.node_of(record.key) in told]
-        return pod_metrics(pods, self.samples)
-
-    def node_syncs(self) -> list[Body]:
-        """Return a NodeSync object for each Node, connected or not; what is pending is counted, not listed."""
-        view, now = self._sync_view(), self._now()
-        return [view.sync_of(node, now, detail=False) for node in self.router.records(NODES)]
-
-    def node_sync(self, name: str) -> Body | None:
-        """Return the NodeSync object of one Node, with what is pending; None where there is no such Node."""
-        node = self.router.record(ObjectKey(NODES, "", name))
-        return None if node is None else self._sync_view().sync_of(node, self._now(), detail=True)
-
-    def object_traces(self) -> list[Body]:
-        """Return an ObjectTrace object for each trace that is armed and each version that was sampled."""
-        return object_traces(self.tracing, self._now())
-
-    def arm_trace(self, body: Body) -> Body:
-        """Follow the next versions of the object that an ObjectTrace names.
-
-        Raises:
-            Invalid: Its spec cannot be followed.
-            TooManyRequests: As many traces as there may be are armed.
-        """
-        now = self._now()
-        armed = armed_trace(body, now)
-        self.tracing.arm(armed, now.monotonic)
-        return armed_body(armed, now)
-
-    def _sync_view(self) -> View:
-        return View(self.router, self.sessions, self.departures)
-
-    def _now(self) -> Moment:
-        return Moment(self._clock.wall(), self._clock.monotonic())
 
     # What sessions call (``session.Host``).
 

@@ -75,7 +75,7 @@ async def test_node_links_speak_of_every_node() -> None:
         await c.add_node("n2")
         await c.connect(Holding("n1"))
         await settle()
-        links = {link["metadata"]["name"]: link["status"] for link in c.hub.node_links()}
+        links = {link["metadata"]["name"]: link["status"] for link in c.hub.views.node_links()}
         assert links["n2"] == {"connected": False}
         assert links["n1"]["connected"] is True
         assert links["n1"]["epoch"] == c.hub.sessions[NodeName("n1")].link.epoch

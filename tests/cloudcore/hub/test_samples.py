@@ -52,7 +52,7 @@ async def test_nothing_is_said_of_what_is_not_connected_or_not_measured() -> Non
         measured, other = [await running.add_pod(name, "edge-1") for name in ("web", "other")]
         assert running.hub.samples.pod(measured) is None
         assert running.hub.samples.pod({"metadata": {"uid": "u"}, "spec": {"containers": []}}) is None
-        assert running.hub.pod_metrics() == []
+        assert running.hub.views.pod_metrics() == []
         edge = await beating(running, "edge-1", Load(cpu=1), readings_of(measured))
         assert running.hub.samples.pod(other) is None
         assert running.hub.samples.pod(measured) is not None
@@ -71,13 +71,13 @@ async def test_metrics_are_those_of_the_pods_that_are_measured() -> None:
         only_custom = await running.add_pod("custom", "edge-1")
         gpu = {reading_field(Uid(only_custom["metadata"]["uid"]), "", Metric.GPU): 1000}
         await beating(running, "edge-1", Load(), readings_of(web) | gpu)
-        [metrics] = running.hub.pod_metrics()
+        [metrics] = running.hub.views.pod_metrics()
         assert metrics["metadata"]["name"] == "web"
         assert metrics["metadata"]["namespace"] == "default"
         assert metrics["window"] == "10s"
         assert metrics["timestamp"].endswith("Z")
         assert metrics["containers"] == [{"name": "c", "usage": {"cpu": "250m", "memory": "2048Ki"}}]
-        [node] = running.hub.node_metrics()
+        [node] = running.hub.views.node_metrics()
         assert (node["window"], node["timestamp"]) == (metrics["window"], metrics["timestamp"])
 
 

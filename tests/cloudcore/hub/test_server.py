@@ -119,7 +119,7 @@ async def test_a_node_gets_its_slice_over_tls(tmp_path: Path) -> None:
         _, events = await converse(connection, "n1")
         received = [event for event in events if isinstance(event, Received)]
         assert [str(item.key) for item in received[0].items] == ["nodes/n1", "resume/n1"]
-        (node_link,) = p.hub.node_links()
+        (node_link,) = p.hub.views.node_links()
         assert node_link["status"]["transport"] == "websocket"
         assert node_link["status"]["address"].startswith("127.0.0.1:")
         await connection.close()

@@ -269,7 +269,7 @@ async def test_a_heartbeat_renews_the_lease_and_carries_the_load() -> None:
         await settle()
         renewed = await c.client.get("leases.coordination.k8s.io", "kube-node-lease", "n1")
         assert renewed["spec"]["renewTime"] > lease["spec"]["renewTime"]
-        (link,) = c.hub.node_links()
+        (link,) = c.hub.views.node_links()
         assert link["status"]["load"] == {"cpu": 0.25, "memory": 0.5}
         assert link["status"]["rttMs"] == 12.3
         assert link["status"]["connected"] is True

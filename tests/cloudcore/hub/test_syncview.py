@@ -11,7 +11,7 @@ pytestmark = pytest.mark.looptime
 
 
 def status_of(running: Cloud, node: str = "edge-1") -> Body:
-    sync = running.hub.node_sync(node)
+    sync = running.hub.views.node_sync(node)
     assert sync is not None
     assert sync["kind"] == "NodeSync"
     status: Body = sync["status"]
@@ -39,7 +39,7 @@ async def test_a_node_that_never_came_is_offline_and_its_needs_are_not_guessed()
         assert (status["connected"], status["state"], status["slice"]) == (False, "Offline", {"objects": 1})
         assert status["digest"]["equal"] is None
         assert "pending" not in status
-        assert running.hub.node_sync("nobody") is None
+        assert running.hub.views.node_sync("nobody") is None
 
 
 async def test_a_node_that_has_told_its_digest_since_is_in_sync() -> None:
@@ -78,7 +78,7 @@ async def test_what_is_not_acknowledged_is_listed_with_its_age_and_why() -> None
         assert (status["state"], status["pendingTotal"]) == ("Pending", 1)
         assert [(lane["lane"], lane["queued"], lane["inFlight"]) for lane in status["lanes"]] == [("spec", 0, 1)]
         assert status["digest"]["equal"] is False
-        (listed,) = running.hub.node_syncs()
+        (listed,) = running.hub.views.node_syncs()
         assert (listed["status"]["pendingTotal"], "pending" in listed["status"]) == (1, False)
 
 

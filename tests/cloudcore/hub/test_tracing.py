@@ -153,7 +153,7 @@ async def traced(running: Cloud, **spec: Any) -> Edge:
     await running.add_node("edge-1")
     edge = await running.connect(Holding("edge-1"))
     await settle()
-    running.hub.arm_trace(asked(**spec))
+    running.hub.views.arm_trace(asked(**spec))
     return edge
 
 
@@ -174,7 +174,7 @@ async def test_a_change_is_followed_from_commit_to_ack() -> None:
         assert times == sorted(times)
         assert (node["outcome"], node["sends"]) == ("applied", 1)
         assert running.hub.sessions[N1].link.probe is None
-        (trace,) = [each for each in running.hub.object_traces() if each["metadata"]["name"] == "trace-1"]
+        (trace,) = [each for each in running.hub.views.object_traces() if each["metadata"]["name"] == "trace-1"]
         assert trace["status"]["state"] == "Complete"
 
 
