@@ -54,6 +54,7 @@ async def create(registry: Registry, target: Target, body: Body, context: Contex
         body["metadata"][FIELD] = managed
     else:
         note_creation(target, body, context, registry.now())
+    kind.prepare_create(body)  # what is set here is nobody's: whoever applies less than that does not take it away
     metadata = body["metadata"]
     named = Target(kind, target.namespace, metadata.get("name", ""))
     with Admission(Operation.CREATE, named, body, None, context, registry.store) as admission:

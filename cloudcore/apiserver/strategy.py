@@ -79,7 +79,6 @@ def prepare_create(registry: Registry, kind: Kind, body: Body) -> str:
         body.pop("status", None)
         if kind.first_status is not None:
             body["status"] = deepcopy(dict(kind.first_status))
-    kind.prepare_create(body)
     return uid
 
 

@@ -131,6 +131,11 @@ def by_step(items: list[Any], shape: Shape) -> dict[str, Any] | None:
     return found
 
 
+_BARE_METADATA: Final[FieldSet] = {"f:creationTimestamp": {}}
+"""What is owned of a template's metadata that says nothing; with Kubernetes it has this field. Who owned the metadata
+as a whole would take away with it the labels that the server has put there."""
+
+
 def written_fields(value: Any, shape: Shape | None) -> FieldSet:
     """Return the node of a value that is written as a whole: it, and everything in it, is a member."""
     shape = shape or _UNKNOWN
@@ -138,7 +143,8 @@ def written_fields(value: Any, shape: Shape | None) -> FieldSet:
     if isinstance(value, dict) and value and not shape.is_atomic:
         node = {} if shape.is_plain else {MEMBER: {}}
         for name, item in value.items():
-            node["f:" + name] = written_fields(item, shape.child(name))
+            bare = name == "metadata" and item == {} and shape.knows(name)
+            node["f:" + name] = dict(_BARE_METADATA) if bare else written_fields(item, shape.child(name))
     elif isinstance(value, list) and value and (shape.keys or shape.is_set):
         items = by_step(value, shape)
         if items is not None:

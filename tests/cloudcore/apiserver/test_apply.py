@@ -350,3 +350,18 @@ async def test_a_custom_kinds_schema_says_what_has_parts(world: World, client: L
     assert left["spec"] == {"ports": [{"number": 2}]}
     with pytest.raises(BadRequest, match="not declared"):
         await world.apply("ann", state(colour="red"), CRONTABS)
+
+
+async def test_what_the_server_chose_for_a_new_object_stays_when_its_creator_turns_to_applying(world: World) -> None:
+    def job() -> Body:
+        template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x"}]}}
+        named = {"name": "x", "namespace": "default"}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": named, "spec": {"template": template}}
+
+    made = await world.create("kubectl", job(), "jobs.batch")
+    assert "f:selector" not in made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
+    # What kubectl does before it applies on the server's side what it has applied on its own before.
+    turned = [{"op": "replace", "path": "/metadata/managedFields/0/operation", "value": "Apply"}]
+    record = await world.patch("kubectl", turned, "jobs.batch", kind="json")
+    assert record["metadata"]["managedFields"][0]["operation"] == "Apply"
+    assert (await world.apply("kubectl", job(), "jobs.batch", force=True))["spec"] == made["spec"]
