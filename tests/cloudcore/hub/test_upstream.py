@@ -193,7 +193,7 @@ async def test_a_flood_of_reports_is_told_to_come_later_and_costs_other_nodes_no
     async with cloud() as c:
         await c.add_node("n1")
         await c.add_node("n2")
-        status = {"status": {"conditions": []}}
+        status: Body = {"status": {"conditions": []}}
         own = [report("nodes/status", "n1", status, namespace="") for _ in range(4)]
         assert [(await settle_one(c, item)).outcome.name for item in own] == ["APPLIED", "APPLIED", "LATER", "LATER"]
         (verdict,) = await c.hub.upstream.settle(
