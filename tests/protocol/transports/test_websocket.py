@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import uvloop
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosed as LibraryClosed
 
 from protocol.errors import ConnectionClosed
-from protocol.transports.websocket import SUBPROTOCOL, WebSocketConnection, connect, serve
+from protocol.transports.websocket import RECORD_BYTES, SUBPROTOCOL, WebSocketConnection, connect, serve
 from tests.contracts.transport import Pair, TransportContract, ending_of
 
 
@@ -333,6 +334,20 @@ async def test_both_ends_see_the_others_certificate(
     async with connected(server_tls, client_tls) as (client, server):
         assert client.peer_certificate == server_der
         assert server.peer_certificate == client_der
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_large_write_is_cut_into_records_over_tls_alone(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext, bytes, bytes], encrypted: bool
+) -> None:
+    large = bytes(3 * RECORD_BYTES)
+    async with connected(*(tls[:2] if encrypted else ())) as (client, server):
+        with mock.patch.object(server, "_transport", wraps=server._transport) as transport:
+            await server.send([large])
+        assert await client.receive() == large
+        written = [len(call.args[0]) for call in transport.write.call_args_list]
+        assert (max(written) <= RECORD_BYTES) is encrypted
+        assert sum(written) == len(large) + 4
 
 
 async def test_a_certificate_of_another_authority_is_refused(
