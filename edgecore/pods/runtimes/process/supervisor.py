@@ -29,7 +29,7 @@ READ_BYTES = 64 * 1024
 RETRY_S = 1.0
 READY, TAKEN = b"ready", b"taken"
 _SIGCHLD, _SIGKILL = 17, 9
-UNSAID_LINES = 256
+UNSAID_LINES = 1024
 """Answers that wait for an agent that does not read; the oldest are dropped first."""
 
 ContainerName = tuple[str, int]
