@@ -24,7 +24,7 @@ from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.identity import Identity
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
-from cloudcore.apiserver.ownservice import publish
+from cloudcore.apiserver.ownservice import keep_published, publish
 from cloudcore.apiserver.rbac.reconciliation import reconcile_defaults
 from cloudcore.apiserver.registry import Registry
 from cloudcore.clock import SystemClock
@@ -175,6 +175,7 @@ class CloudCore:
             "hub": self.hub.run(),
             "loop lag": self.loop_lag.run(),
             "link figures": self.figures.run(),
+            "own service": keep_published(LocalClient(self.registry), self._place.names, self._place.ports["api_port"]),
         }
 
     def _listeners(self) -> Mapping[str, Coroutine[Any, Any, None]]:

@@ -6,17 +6,24 @@ device, 127.0.0.1 is the device.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
+
 from cloudcore.apiserver.admission.addresses import SERVICE_RANGE
 from cloudcore.client import Client
-from cloudcore.errors import Invalid, NotFound
+from cloudcore.errors import ApiError, Invalid, NotFound
 from protocol.objects.keys import Body
 from protocol.objects.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 
+log = structlog.get_logger(__name__)
+
 NAME: Final = "kubernetes"
+PERIOD_S: Final = 10.0
+"""Between two looks at whether it is still there."""
 _NAMESPACE: Final = "default"
 _PORT: Final = 443
 _SKIP_MIRROR: Final = "endpointslice.kubernetes.io/skip-mirror"
@@ -35,6 +42,19 @@ async def publish(client: Client, names: Sequence[str], port: int) -> None:
     if address:
         await _ensure(client, ENDPOINTS, _endpoints(address, port))
         await _ensure(client, ENDPOINT_SLICES, _slice(address, port))
+
+
+async def keep_published(client: Client, names: Sequence[str], port: int) -> None:
+    """Bring the Service back whenever somebody has deleted or changed it (``kubectl delete all --all``), for ever.
+
+    As with kube-apiserver this is looked at every 10 s; nothing is written where nothing differs.
+    """
+    while True:
+        await asyncio.sleep(PERIOD_S)
+        try:
+            await publish(client, names, port)
+        except ApiError as error:
+            log.warning("cannot publish the service kubernetes", error=str(error))
 
 
 def endpoint_address(names: Sequence[str]) -> str:

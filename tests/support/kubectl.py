@@ -39,24 +39,28 @@ class Outcome:
 
 
 class Kubectl:
-    """kubectl with one kubeconfig and a home folder of its own."""
+    """kubectl with one kubeconfig and a home folder of its own.
+
+    Attributes:
+        home: Its folder, for files of the test's own too.
+    """
 
     def __init__(self, kubeconfig: Path, home: Path) -> None:
         self._path = find_kubectl()
         self._kubeconfig = kubeconfig
-        self._home = home
+        self.home = home
 
     async def start(self, *args: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
         """Start kubectl with its streams piped; the caller waits for it or kills it."""
         return await asyncio.create_subprocess_exec(
             self._path,
             f"--kubeconfig={self._kubeconfig}",
-            f"--cache-dir={self._home / 'cache'}",
+            f"--cache-dir={self.home / 'cache'}",
             *args,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "HOME": str(self._home), **(environment or {})},
+            env={**os.environ, "HOME": str(self.home), **(environment or {})},
         )
 
     async def run(self, *args: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Outcome:

@@ -66,8 +66,9 @@ def _keep(spec: Body, before: Body) -> None:
         for name in ("clusterIP", "ipFamilies", "ipFamilyPolicy"):
             if not spec.get(name) and before.get(name):
                 spec[name] = before[name]
-        if not spec.get("clusterIPs") and spec.get("clusterIP") == before.get("clusterIP"):
-            spec["clusterIPs"] = before.get("clusterIPs") or []
+        same = spec.get("clusterIP") == before.get("clusterIP")
+        if same and not spec.get("clusterIPs") and before.get("clusterIPs"):
+            spec["clusterIPs"] = before["clusterIPs"]
     if needs_node_ports(before) and needs_node_ports(spec):
         open_ports = {_place(port): port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
         stated = {port.get("nodePort") for port in spec.get("ports") or ()}

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cloudcore.apiserver.admission import admission_chain
 from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.local import LocalClient
-from cloudcore.apiserver.ownservice import endpoint_address, publish
+from cloudcore.apiserver.ownservice import PERIOD_S, endpoint_address, keep_published, publish
 from cloudcore.errors import NotFound
 from tests.support.registries import a_service, make_registry
 
@@ -39,6 +41,20 @@ async def test_a_later_run_brings_it_up_to_date_and_changes_nothing_else(client:
     assert after["metadata"]["labels"]["mine"] == "1"
     (subset,) = (await client.get("endpoints", "default", "kubernetes"))["subsets"]
     assert subset["addresses"] == [{"ip": "192.0.2.8"}]
+
+
+@pytest.mark.looptime
+async def test_a_service_that_somebody_deletes_comes_back(client: LocalClient) -> None:
+    await publish(client, ["192.0.2.7"], 6443)
+    keeping = asyncio.create_task(keep_published(client, ["192.0.2.7"], 6443))
+    try:
+        await client.delete("services", "default", "kubernetes")
+        await client.delete("endpoints", "default", "kubernetes")
+        await asyncio.sleep(PERIOD_S + 1)
+        assert (await client.get("services", "default", "kubernetes"))["spec"]["clusterIP"] == "10.96.0.1"
+        assert (await client.get("endpoints", "default", "kubernetes"))["subsets"]
+    finally:
+        keeping.cancel()
 
 
 async def test_a_cloud_on_loopback_has_no_endpoint(client: LocalClient) -> None:
