@@ -15,7 +15,6 @@ import msgpack
 import pytest
 import pytest_asyncio
 
-from cloudcore.controllers.rootca import ROOT_CA
 from cloudcore.errors import StorageUnavailable
 from edgecore.hub.dialer import client_context
 from edgecore.node.identity import DataFolder, load_identity
@@ -28,6 +27,7 @@ from protocol.frames import MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, CloseCode, Frame
 from protocol.link import Link, Side
 from protocol.messages import Hello
 from protocol.objects.keys import Body
+from protocol.objects.wellknown import ROOT_CA
 from protocol.settings import LinkSettings
 from protocol.transports.websocket import PATH, WebSocketConnection, connect
 from tests.support.clusters import (
