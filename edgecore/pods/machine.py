@@ -69,6 +69,8 @@ class PodsMachine:
         self._pods: dict[Uid, PodMachine] = {}
         self._unclaimed: dict[Uid, list[ContainerState]] = {}
         self._remembered: dict[Uid, Remembered] = {}
+        self._returning: dict[Uid, Body] = {}
+        """Pods that were removed and are wanted again, by a cloud restored from a backup, before they were cleared."""
 
     def handle(self, event: Event, now: Now) -> list[Instruction]:
         """Take note of ``event`` and return what is to be done."""
@@ -83,6 +85,8 @@ class PodsMachine:
                 return self._disown(self._unowned(), now)
             case PodCleared(uid):
                 return self._drop(uid, now)
+        if isinstance(event, PodRemoved):
+            self._returning.pop(event.uid, None)
         known = self._pods.get(_uid_of(event))
         if known is not None:
             _tell(known, event, now)
@@ -162,6 +166,9 @@ class PodsMachine:
     def _apply(self, pod: Body, now: Now) -> list[Instruction]:
         uid = Uid(pod["metadata"]["uid"])
         known = self._pods.get(uid)
+        if known is not None and known.removed:
+            self._returning[uid] = pod
+            return []
         if known is not None:
             known.apply(pod, now)
             return self._advance(known, now)
@@ -218,7 +225,8 @@ class PodsMachine:
         for successor in list(self._pods.values()):
             if _name(successor.pod) == _name(pod.pod):
                 out += self._advance(successor, now)
-        return out
+        returning = self._returning.pop(uid, None)
+        return out if returning is None else out + self._apply(returning, now)
 
     def _advance(self, pod: PodMachine, now: Now) -> list[Instruction]:
         return pod.advance(now, blocked=self._blocked(pod))

@@ -118,11 +118,24 @@ class PodMachine:
 
     def apply(self, pod: Body, now: Now) -> None:
         """Note that the pod is now wanted as ``pod`` says."""
+        if self.deleted and "deletionTimestamp" not in pod["metadata"]:
+            self._come_back()
         self.pod = pod
         specs = {one["name"]: one for part in ("initContainers", "containers") for one in pod["spec"].get(part) or ()}
         for container in self.containers:
             container.image = specs.get(container.name, {}).get("image", container.image)
         self._set_deadline(now)
+
+    def _come_back(self) -> None:
+        """Forget the deletion: a cloud restored from a backup wants the pod again. An end of its own stays one."""
+        self._stop_began, self._finished = None, False
+        phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+        if self._verdict is None or self._verdict.reason or phase in statuses.TERMINAL:
+            return
+        self._verdict = None
+        self._status = {name: value for name, value in self._status.items() if name != "phase"}
+        if self._volumes.released:
+            self._volumes = Preparation()
 
     def references_changed(self) -> None:
         """Note that something the pod names has come, changed or gone."""

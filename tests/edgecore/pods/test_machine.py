@@ -121,6 +121,79 @@ class TestRunning:
         assert (bench.running(), bench.signals()) == ([("main", 0)], [])
 
 
+class TestComingBack:
+    """A cloud restored from a backup wants again what it had deleted, under the old uid."""
+
+    def test_a_pod_that_was_stopped_runs_again(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodApplied(deleted(a_pod())))
+        bench.exit(code=143, signal=15)
+        assert bench.status()["phase"] == "Failed"
+        bench.tell(PodApplied(a_pod()))
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 1)], "Running")
+        bench.tell(PodApplied(deleted(a_pod())))
+        bench.exit(code=143, signal=15)
+        assert bench.log.count(ReportFinished(Uid("u1"))) == 2
+
+    def test_a_pod_that_is_still_stopping_is_started_again_when_it_has(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodApplied(deleted(a_pod())))
+        bench.tell(PodApplied(a_pod()))
+        assert bench.running() == [("main", 0)]
+        bench.exit(code=143, signal=15)
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 1)], "Running")
+        assert ReportFinished(Uid("u1")) not in bench.log
+
+    def test_one_that_never_ran_begins(self, bench: Bench) -> None:
+        bench.volumes_missing = True
+        bench.boot(a_pod())
+        bench.tell(PodApplied(deleted(a_pod())))
+        assert bench.status()["phase"] == "Failed"
+        bench.volumes_missing = False
+        bench.tell(PodApplied(a_pod()))
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 0)], "Running")
+
+    def test_an_end_of_its_own_stays_one(self, bench: Bench) -> None:
+        bench.boot(a_pod(restartPolicy="Never"))
+        bench.exit(code=0)
+        bench.tell(PodApplied(deleted(a_pod(restartPolicy="Never"))))
+        bench.tell(PodApplied(a_pod(restartPolicy="Never")))
+        assert (bench.running(), bench.status()["phase"]) == ([], "Succeeded")
+
+    def test_an_end_by_its_deadline_stays_one(self, bench: Bench) -> None:
+        bench.boot(a_pod(activeDeadlineSeconds=5))
+        bench.pass_time(6)
+        bench.exit(code=143, signal=15)
+        bench.tell(PodApplied(deleted(a_pod(activeDeadlineSeconds=5))))
+        bench.tell(PodApplied(a_pod(activeDeadlineSeconds=5)))
+        assert (bench.running(), bench.status()["reason"]) == ([], "DeadlineExceeded")
+
+    def test_after_a_restart_of_the_agent_too(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodApplied(deleted(a_pod())))
+        bench.exit(code=143, signal=15)
+        bench.reboot_agent(deleted(a_pod()))
+        bench.tell(PodApplied(a_pod()))
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 1)], "Running")
+
+    def test_one_that_was_removed_begins_anew_when_it_is_cleared(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodRemoved(Uid("u1")))
+        bench.tell(PodApplied(a_pod()))
+        assert bench.running() == [("main", 0)]
+        bench.exit(code=143, signal=15)
+        assert ClearPod(Uid("u1")) in bench.log
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 0)], "Running")
+
+    def test_one_that_came_back_and_was_removed_again_stays_away(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodRemoved(Uid("u1")))
+        bench.tell(PodApplied(a_pod()))
+        bench.tell(PodRemoved(Uid("u1")))
+        bench.exit(code=143, signal=15)
+        assert bench.running() == []
+
+
 class TestRestarts:
     @pytest.mark.parametrize(
         ("policy", "code", "phase", "running"),
