@@ -19,6 +19,9 @@ _MESSAGE_POLICIES: Final = frozenset({"File", "FallbackToLogsOnError"})
 PROTOCOLS: Final = frozenset({"TCP", "UDP", "SCTP"})
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "grpc")
+_HOOKS: Final = ("postStart", "preStop")
+_HOOK_HANDLERS: Final = ("exec", "httpGet", "sleep")
+_SIGNAL: Final = re.compile(r"SIG[A-Z]{3,6}[12]?|SIGRT(MIN|MAX)([+-]\d{1,2})?")
 _PROBE_NUMBERS: Final = (
     "initialDelaySeconds",
     "timeoutSeconds",
@@ -28,6 +31,7 @@ _PROBE_NUMBERS: Final = (
 )
 _ENV_NAME: Final = re.compile(r"[!-<>-~ ]+")
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+_GRACE_S: Final = 30
 _PORT_RANGE: Final = "must be between 1 and 65535, inclusive"
 
 
@@ -36,10 +40,12 @@ def check_containers(path: str, spec: Body, volumes: set[str]) -> list[Cause]:
     containers = spec.get("containers") or []
     causes = [] if containers else [required(f"{path}.containers")]
     seen: set[str] = set()
+    stated = spec.get("terminationGracePeriodSeconds")
+    grace_s = stated if isinstance(stated, int) else _GRACE_S
     for listed in ("initContainers", "containers", "ephemeralContainers"):
         for index, container in enumerate(spec.get(listed) or ()):
             below, name = f"{path}.{listed}[{index}]", container.get("name", "")
-            causes += _check_container(below, container, volumes)
+            causes += _check_container(below, container, volumes, grace_s)
             if name in seen:
                 causes.append(duplicate(f"{below}.name", name))
             seen.add(name)
@@ -54,7 +60,7 @@ def _check_plain_init(path: str, container: Body) -> list[Cause]:
     return [forbidden(f"{path}.{name}", why) for name in ("lifecycle", *_PROBES) if name in container]
 
 
-def _check_container(path: str, container: Body, volumes: set[str]) -> list[Cause]:
+def _check_container(path: str, container: Body, volumes: set[str], grace_s: float) -> list[Cause]:
     name, image = container.get("name", ""), container.get("image", "")
     causes = check_name("label", f"{path}.name", name) if name else [required(f"{path}.name")]
     if not image:
@@ -74,7 +80,7 @@ def _check_container(path: str, container: Body, volumes: set[str]) -> list[Caus
     for probe in _PROBES:
         if probe in container:
             causes += _check_probe(f"{path}.{probe}", container[probe], probe)
-    return causes
+    return causes + _check_lifecycle(f"{path}.lifecycle", container.get("lifecycle") or {}, grace_s)
 
 
 def _check_ports(path: str, ports: list[Body]) -> list[Cause]:
@@ -171,4 +177,37 @@ def _check_probe(path: str, probe: Body, name: str) -> list[Cause]:
     for handler in ("httpGet", "tcpSocket"):
         if handler in probe:
             causes += check_target_port(f"{path}.{handler}.port", probe[handler].get("port"))
+    return causes
+
+
+def _check_lifecycle(path: str, lifecycle: Body, grace_s: float) -> list[Cause]:
+    """Return what is wrong with a container's hooks and stop signal.
+
+    Kubernetes takes a ``tcpSocket`` here, only for the hook to fail on every node and the container never to run;
+    said at once, it can be mended.
+    """
+    causes: list[Cause] = []
+    for hook in _HOOKS:
+        if lifecycle.get(hook) is not None:
+            causes += _check_hook(f"{path}.{hook}", lifecycle[hook], grace_s)
+    signal = lifecycle.get("stopSignal")
+    if signal and not _SIGNAL.fullmatch(signal):
+        causes.append(invalid(f"{path}.stopSignal", signal, "must be the name of a signal, such as SIGUSR1"))
+    return causes
+
+
+def _check_hook(path: str, handler: Body, grace_s: float) -> list[Cause]:
+    if "tcpSocket" in handler:
+        return [forbidden(f"{path}.tcpSocket", "is not supported for lifecycle hooks")]
+    handlers = [name for name in _HOOK_HANDLERS if name in handler]
+    causes = [] if handlers else [required(path, "must specify a handler type")]
+    causes += [forbidden(f"{path}.{extra}", "may not specify more than 1 handler type") for extra in handlers[1:]]
+    if "exec" in handler and not (handler["exec"] or {}).get("command"):
+        causes.append(required(f"{path}.exec.command"))
+    if "httpGet" in handler:
+        causes += check_target_port(f"{path}.httpGet.port", (handler["httpGet"] or {}).get("port"))
+    seconds = ((handler.get("sleep") or {}).get("seconds") or 0) if "sleep" in handler else 0
+    if not 0 <= seconds <= grace_s:
+        detail = f"must not be negative, nor more than terminationGracePeriodSeconds ({grace_s})"
+        causes.append(invalid(f"{path}.sleep.seconds", seconds, detail))
     return causes

@@ -212,6 +212,40 @@ def test_a_wrong_probe_is_named(probe: dict[str, Any], field: str) -> None:
     assert [path for _, path in wrong(**container(livenessProbe=probe))] == [f"spec.containers[0].livenessProbe{field}"]
 
 
+COMMAND = {"exec": {"command": ["x"]}}
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "field"),
+    [
+        ({"preStop": {}}, ".preStop"),
+        ({"postStart": {"tcpSocket": {"port": 80}}}, ".postStart.tcpSocket"),
+        ({"preStop": {**COMMAND, "sleep": {"seconds": 1}}}, ".preStop.sleep"),
+        ({"preStop": {"exec": {}}}, ".preStop.exec.command"),
+        ({"postStart": {"httpGet": {"port": 0}}}, ".postStart.httpGet.port"),
+        ({"preStop": {"sleep": {"seconds": 31}}}, ".preStop.sleep.seconds"),
+        ({"preStop": {"sleep": {"seconds": -1}}}, ".preStop.sleep.seconds"),
+        ({"stopSignal": "TERM"}, ".stopSignal"),
+    ],
+)
+def test_a_wrong_lifecycle_is_named(lifecycle: dict[str, Any], field: str) -> None:
+    found = [path for _, path in wrong(**container(lifecycle=lifecycle))]
+    assert found == [f"spec.containers[0].lifecycle{field}"]
+
+
+@pytest.mark.parametrize(
+    "lifecycle",
+    [
+        {"postStart": COMMAND, "preStop": {"sleep": {"seconds": 30}}},
+        {"postStart": {"httpGet": {"port": "http"}}, "stopSignal": "SIGUSR2"},
+        {"postStart": None, "stopSignal": "SIGRTMIN+3"},
+        None,
+    ],
+)
+def test_a_right_lifecycle(lifecycle: dict[str, Any] | None) -> None:
+    assert wrong(**container(lifecycle=lifecycle)) == []
+
+
 def test_a_plain_init_container_has_no_probe() -> None:
     init = {"name": "init", "image": "x", "readinessProbe": {"exec": {}}}
     assert wrong(initContainers=[init]) == [("Forbidden", "spec.initContainers[0].readinessProbe")]
