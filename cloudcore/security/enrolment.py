@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024
 SWEEP_EVERY_S: Final = 600.0
+LINGERING_S: Final = 1.0
+"""How long the rest of a body that was refused is taken in, so that its sender gets to read the refusal."""
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 
 
@@ -54,10 +56,12 @@ class EnrolmentSettings:
     Attributes:
         rate: Requests of one address.
         concurrent: Joins under way at once; the next is told to come back.
+        body_s: How long a request's body may take to arrive, seconds.
     """
 
     rate: RateLimit = field(default_factory=RateLimit)
     concurrent: int = 64
+    body_s: float = 10.0
 
 
 class EnrolmentServer:
@@ -99,7 +103,7 @@ class EnrolmentServer:
 
     async def run(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """Serve on ``sock`` until cancelled."""
-        runner = web.AppRunner(self.application(), access_log=None, keepalive_timeout=5.0)
+        runner = web.AppRunner(self.application(), access_log=None, keepalive_timeout=5.0, lingering_time=LINGERING_S)
         await runner.setup()
         assert runner.server is not None
         acceptor = Acceptor(sock, runner.server, hand_over, tls=context)
@@ -129,22 +133,36 @@ class EnrolmentServer:
         busy = self._too_often(request)
         if busy is not None:
             return busy
+        # Read first: strangers who send a body byte by byte must not take the places of those who join.
+        data = await self._body(request)
+        if isinstance(data, web.Response):
+            return data
         if self._under_way >= self._settings.concurrent:
             return _failure(429, "TooManyRequests", "too many devices are joining at once", retry_after_s=2)
         self._under_way += 1
         try:
-            answer = await self._enrol(request)
+            answer = await self._enrol(data)
         finally:
             self._under_way -= 1
         self._note(request, answer)
         return answer
 
-    async def _enrol(self, request: web.Request) -> web.Response:
+    async def _body(self, request: web.Request) -> bytes | web.Response:
+        """Return the request's body, or what to answer where it is too long or takes too long."""
         try:
-            wanted = _parse(await request.read())
-            joined = await self._joining.join(wanted)
+            async with asyncio.timeout(self._settings.body_s):
+                return await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return _failure(413, "TooLarge", f"the body is over {MAX_BODY_BYTES} bytes")
+            refusal = _failure(413, "TooLarge", f"the body is over {MAX_BODY_BYTES} bytes")
+            self._note(request, refusal)
+        except TimeoutError:
+            refusal = _failure(408, "Timeout", f"the body did not arrive within {self._settings.body_s:g} s")
+            refusal.force_close()
+        return refusal
+
+    async def _enrol(self, data: bytes) -> web.Response:
+        try:
+            joined = await self._joining.join(_parse(data))
         except ValidationError as exc:
             return _failure(400, "BadRequest", _first_error(exc))
         except TokenError as exc:

@@ -147,6 +147,31 @@ async def test_too_many_at_once_are_told_to_come_back(tmp_path: Path) -> None:
         assert "Retry-After" in headers
 
 
+@asynccontextmanager
+async def half_a_request(d: Device) -> AsyncIterator[asyncio.StreamReader]:
+    """Begin to enrol, and send no more than the body's first byte."""
+    port = int(d.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=d.trust, server_hostname="127.0.0.1")
+    writer.write(b"POST /enrol HTTP/1.1\r\nHost: cloud\r\nContent-Length: 100\r\n\r\n{")
+    await writer.drain()
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+async def test_strangers_who_send_slowly_take_no_place_of_those_who_join(tmp_path: Path) -> None:
+    async with device(tmp_path, EnrolmentSettings(concurrent=1)) as d, half_a_request(d):
+        status, _, _ = await d.post(await d.request())
+        assert status == 200
+
+
+@pytest.mark.slow
+async def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path: Path) -> None:
+    async with device(tmp_path, EnrolmentSettings(body_s=0.01)) as d, half_a_request(d) as reader:
+        assert (await reader.readline()).split()[1] == b"408"
+
+
 async def test_a_full_disk_is_a_503_and_burns_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_: object, **__: object) -> None:
         raise StorageUnavailable("the disk is full", retry_after_s=7)
