@@ -14,8 +14,8 @@ from random import Random, SystemRandom
 import structlog
 
 from edgecore.agent import Agent, Machine, Options
-from edgecore.hub.client import LinkState
 from edgecore.hub.dialer import Dialer, client_context
+from edgecore.hub.linkrecord import LinkRecord
 from edgecore.hub.session import Introduction
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.live import telling
@@ -95,7 +95,7 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
             link=settings.link.settings(),
             account=_account(folder, settings.link.daily_bytes),
             reporter=ReporterSettings(status_s=settings.status_s),
-            on_state=lambda state: _record_link(folder, state),
+            on_state=LinkRecord(folder.link, time.time).note,
         ),
     )
 
@@ -154,22 +154,6 @@ def _lock(folder: DataFolder) -> FileLock:
         raise UsageError(f"another agent (pid {held.pid or 'unknown'}) runs on {folder.root}") from held
     except OSError as error:
         raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
-
-
-def _record_link(folder: DataFolder, state: LinkState) -> None:
-    """Leave the link's state for ``edgecore status``, which reads it while the agent runs and after."""
-    content = {
-        "phase": state.phase,
-        "reason": state.reason,
-        "address": state.address,
-        "code": state.code,
-        "retryInSeconds": round(state.retry_in_s, 1),
-        "since": time.time(),
-    }
-    try:
-        write_private(folder.link, json.dumps(content).encode())
-    except OSError as error:
-        log.warning("link state not recorded", cause=str(error))
 
 
 def _account(folder: DataFolder, daily_bytes: int) -> TrafficAccount:
