@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from edgecore.pods.events import RecordEvent
-from protocol.objects.keys import Body
+from protocol.objects.keys import Body, Uid
 from protocol.objects.times import timestamp
 
 SILENCE_S: Final = 300.0
+BURST: Final = 25
+REFILL_S: Final = 300.0
+"""Of one kind so many events are made at once, and after that one per so many seconds, as in Kubernetes' clients: a
+probe whose message is another each time would else fill a thin link."""
 _REMEMBERED: Final = 1024
 _LONGEST_NAME: Final = 253
 
@@ -16,8 +20,9 @@ _LONGEST_NAME: Final = 253
 class EventRecorder:
     """Turns :class:`RecordEvent` into Event bodies.
 
-    The same event about the same container is made at most once in :data:`SILENCE_S`; at most 1,024 are kept in
-    mind, the oldest forgotten first.
+    The same event about the same container is made at most once in :data:`SILENCE_S`, and for one reason about one pod
+    no more than :data:`BURST` and :data:`REFILL_S` allow, so that what is noisy does not silence what is rare. At most
+    1,024 of each are kept in mind, the oldest forgotten first.
 
     Args:
         node_name: This node, the events' source.
@@ -26,6 +31,7 @@ class EventRecorder:
     def __init__(self, node_name: str) -> None:
         self._node_name = node_name
         self._said: dict[RecordEvent, float] = {}
+        self._allowed: dict[tuple[Uid, str], tuple[float, float]] = {}
         self._serial = 0
 
     def body(self, event: RecordEvent, pod: Body, wall: float) -> Body | None:
@@ -38,6 +44,8 @@ class EventRecorder:
         """
         said_at = self._said.get(event)
         if said_at is not None and wall - said_at < SILENCE_S:
+            return None
+        if not self._allow((event.uid, event.reason), wall):
             return None
         self._said.pop(event, None)  # So that it becomes the newest.
         self._said[event] = wall
@@ -68,3 +76,13 @@ class EventRecorder:
             "lastTimestamp": at,
             "count": 1,
         }
+
+    def _allow(self, kind: tuple[Uid, str], wall: float) -> bool:
+        """Take one event from the allowance of its kind; tell whether there was one."""
+        tokens, since = self._allowed.pop(kind, (float(BURST), wall))
+        tokens = min(tokens + max(wall - since, 0.0) / REFILL_S, BURST)
+        allowed = tokens >= 1
+        self._allowed[kind] = (tokens - allowed, wall)
+        if len(self._allowed) > _REMEMBERED:
+            del self._allowed[next(iter(self._allowed))]
+        return allowed

@@ -18,6 +18,8 @@ PENDING: Final = "Pending"
 RUNNING: Final = "Running"
 SUCCEEDED: Final = "Succeeded"
 FAILED: Final = "Failed"
+MESSAGES_BYTES: Final = 12 * 1024
+"""What a pod's termination messages may come to together; each container has an equal part."""
 TERMINAL: Final = frozenset({SUCCEEDED, FAILED})
 
 
@@ -105,6 +107,7 @@ def _address(containers: Sequence[Container]) -> str:
 
 def _container_status(container: Container, containers: Sequence[Container], verdict: Verdict) -> Body:
     state = container.current
+    room = MESSAGES_BYTES // len(containers)
     running = container.phase in (Phase.RUNNING, Phase.STOPPING) and not _begins(container)
     status: Body = {
         "name": container.name,
@@ -123,12 +126,12 @@ def _container_status(container: Container, containers: Sequence[Container], ver
         status["state"] = {"running": {"startedAt": timestamp(state.started_at)}}
     elif container.exit is not None and (verdict.phase in TERMINAL or not _backs_off(container)):
         assert state is not None
-        status["state"] = {"terminated": _terminated(state)}
+        status["state"] = {"terminated": _terminated(state, room)}
     else:
         status["state"] = {"waiting": _waiting(container, containers)}
         older = state if container.exit is not None else older
     if older is not None and older.exit is not None:
-        status["lastState"] = {"terminated": _terminated(older)}
+        status["lastState"] = {"terminated": _terminated(older, room)}
     return status
 
 
@@ -143,7 +146,7 @@ def _waiting(container: Container, containers: Sequence[Container]) -> Body:
     return {"reason": reason, "message": message} if message else {"reason": reason}
 
 
-def _terminated(state: ContainerState) -> Body:
+def _terminated(state: ContainerState, room: int) -> Body:
     ended = state.exit
     assert ended is not None
     body: Body = {
@@ -156,7 +159,7 @@ def _terminated(state: ContainerState) -> Body:
     if ended.signal:
         body["signal"] = ended.signal
     if ended.message:
-        body["message"] = ended.message
+        body["message"] = ended.message.encode()[:room].decode(errors="ignore")
     return body
 
 
