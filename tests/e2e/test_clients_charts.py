@@ -92,11 +92,6 @@ async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
         yield running
 
 
-@pytest.fixture
-def kubectl(server: RunningServer, tmp_path: Path) -> Kubectl:
-    return Kubectl(server.kubeconfig(), tmp_path)
-
-
 async def stored(kubectl: Kubectl) -> dict[str, Any]:
     listed = await kubectl.json("get", "-f", str(chart_file(kubectl)))
     return {f"{each['kind']}/{each['metadata']['name']}": each["spec"] for each in listed["items"] if "spec" in each}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.apiservers import RunningServer, serving
 from tests.support.kindsamples import samples
 from tests.support.kubectl import Kubectl
 
@@ -35,17 +32,6 @@ spec:
       - {name: main, image: nginx, ports: [{containerPort: 80}]}
 """
 APPLY = ("apply", "--server-side", "-f", "-")
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
-    async with serving(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def kubectl(server: RunningServer, tmp_path: Path) -> Kubectl:
-    return Kubectl(server.kubeconfig(), tmp_path)
 
 
 async def managers(kubectl: Kubectl, what: str) -> dict[str, Any]:

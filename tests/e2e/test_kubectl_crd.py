@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from examples.demo.processes import Cloud
-from tests.support.apiservers import RunningServer, serving
+from tests.support.apiservers import RunningServer
 from tests.support.kubectl import Kubectl
 
 pytestmark = pytest.mark.e2e
@@ -75,12 +74,6 @@ kind: CronTab
 metadata: {name: mine}
 spec: {cronSpec: "* * * * */5", colour: blue, port: http, free: {any: [1, {thing: true}]}}
 """
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
-    async with serving(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

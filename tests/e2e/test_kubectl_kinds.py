@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.apiservers import RunningServer, serving
 from tests.support.kindsamples import samples
 from tests.support.kubectl import Kubectl
 
@@ -19,17 +16,6 @@ DESCRIBED = (
     "rc/web", "sts/web", "ds/web", "job/once", "cj/nightly", "hpa/web", "pdb/web", "ing/web", "pvc/data", "pv/disk",
     "netpol/closed", "quota/share", "limits/bounds", "role/shop:reader", "sc/slow", "csr/device",
 )  # fmt: skip
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
-    async with serving(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def kubectl(server: RunningServer, tmp_path: Path) -> Kubectl:
-    return Kubectl(server.kubeconfig(), tmp_path)
 
 
 def versions(listed: Any) -> dict[str, str]:
