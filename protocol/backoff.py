@@ -55,6 +55,9 @@ STANDARD = RetryPolicy()
 LATER = RetryPolicy(max_retries=None, max_delay_s=30.0)
 """For an item that the peer wants later."""
 
+LOCAL = RetryPolicy(max_retries=None, max_delay_s=5.0)
+"""For a connection to a service of this very machine: asking it costs nothing."""
+
 RECONNECT = RetryPolicy(max_retries=None, max_delay_s=30.0)
 """For a connection that must come back some day."""
 

@@ -49,7 +49,7 @@ from edgecore.pods.runtimes.base import ContainerState, Runtime, RuntimeUnavaila
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
 from edgecore.pods.unsupported import unsupported
-from protocol.backoff import RECONNECT
+from protocol.backoff import LOCAL
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.references import pod_references
 from protocol.objects.resources import PODS
@@ -169,7 +169,7 @@ class PodsDriver:
 
     async def _open_late(self, runtime: Runtime) -> None:
         for retry in itertools.count():
-            await asyncio.sleep(RECONNECT.delay_s(retry, self._rng))
+            await asyncio.sleep(LOCAL.delay_s(retry, self._rng))
             try:
                 found = await runtime.open(self._exited)
             except RuntimeUnavailable:

@@ -7,6 +7,7 @@ import os
 import signal
 import urllib.request
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ async def test_images_that_cannot_be_had_are_said_as_the_kubelet_says_it(cluster
     await cluster.api.create("pods", boxed("well", "sleep 1000"))
     await cluster.pod_is("well")
     for name, (_, _, reasons) in [*wanted.items(), ("nocommand", ("", "", {"RunContainerError"}))]:
-        await until(f"{name} says why", lambda name=name, reasons=reasons: waits(cluster, name, reasons))
+        await until(f"{name} says why", partial(waits, cluster, name, reasons))
 
 
 async def waits(cluster: Cluster, name: str, reasons: set[str]) -> bool:

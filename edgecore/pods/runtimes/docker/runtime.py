@@ -42,7 +42,7 @@ from edgecore.pods.runtimes.docker.lastwords import LastWords
 from edgecore.pods.runtimes.docker.sandboxes import Sandboxes
 from edgecore.pods.runtimes.docker.settings import DockerSettings
 from edgecore.pods.runtimes.specs import SandboxSpec
-from protocol.backoff import RECONNECT
+from protocol.backoff import LOCAL
 from protocol.objects.keys import Uid
 
 log = structlog.get_logger(__name__)
@@ -258,7 +258,7 @@ class DockerRuntime:
                 log.exception("an event of the Docker daemon cannot be taken in")
                 self._trouble(str(error))
             while True:
-                await asyncio.sleep(RECONNECT.delay_s(retry, self._rng))
+                await asyncio.sleep(LOCAL.delay_s(retry, self._rng))
                 retry += 1
                 since = self._wall() - _OVERLAP_S
                 if await self._compare():
