@@ -143,7 +143,9 @@ def _leader_of(
 ) -> int:
     """Return the first process of the container that ``pid`` belongs to; 0 where it belongs to none."""
     start = processes[pid].start
-    while pid in processes and pid not in guardians:
+    for _ in processes:  # a table that was read while it changed may have its end bite its tail
+        if pid not in processes or pid in guardians:
+            break
         session = processes[pid].session
         if session in leaders and start >= leaders[session].start:
             return session
