@@ -189,7 +189,13 @@ def test_subresources_in_typed_calls(api: client.ApiClient) -> None:
         items: list[client.V1Pod] = core.list_namespaced_pod(NAMESPACE, label_selector="app=scaled").items
         return items
 
-    assert eventually(lambda: len(pods()) == 1, within_s=20)
+    def settled() -> bool:
+        """Tell whether the replica set has done what it was told last: on the way there may be one pod too."""
+        (owner,) = apps.list_namespaced_replica_set(NAMESPACE, label_selector="app=scaled").items
+        told = (owner.spec.replicas, owner.status.observed_generation)
+        return bool(told == (1, owner.metadata.generation) and owner.status.replicas == len(pods()) == 1)
+
+    assert eventually(settled, within_s=20)
     (pod,) = pods()
     owner = pod.metadata.owner_references[0]
     assert (owner.kind, owner.controller) == ("ReplicaSet", True)
