@@ -79,6 +79,7 @@ class Waiting:
 
 
 CREATING: Final = Waiting("ContainerCreating")
+_HOOKED_IN: Final = MappingProxyType({Hook.POST_START: Phase.RUNNING, Hook.PRE_STOP: Phase.STOPPING})
 
 
 @dataclass(slots=True)
@@ -268,6 +269,20 @@ class Container:
         waited = min(max(wall - self.current.exit.finished_at, 0.0), delay)
         self.not_before = now + delay - waited
         self.backoff_s = min(max(delay * 2, BACKOFF_BASE_S), BACKOFF_MAX_S)
+
+    def check_invariants(self) -> None:
+        """Raise :class:`LocalProtocolError` if this state should be impossible."""
+        where = f"{self.name} is {self.phase.name}"
+        if self.phase in (Phase.RUNNING, Phase.STOPPING, Phase.EXITED) and self.current is None:
+            raise LocalProtocolError(f"{where} without an instance")
+        if (self.kill_at is not None) != (self.phase is Phase.STOPPING):
+            raise LocalProtocolError(f"{where} with kill_at {self.kill_at}")
+        if self.hook is not None and _HOOKED_IN[self.hook] is not self.phase:
+            raise LocalProtocolError(f"{where} with hook {self.hook.name}")
+        if self.probes is not None:
+            self.probes.check_invariants()
+            if self.phase not in (Phase.RUNNING, Phase.STOPPING):
+                raise LocalProtocolError(f"{where} and probed")
 
 
 def containers_of(pod: Body) -> list[Container]:

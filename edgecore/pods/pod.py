@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
+from edgecore.pods import endings, health
 from edgecore.pods import status as statuses
-from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Stimulus, Waiting, containers_of
+from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Waiting, containers_of
+from edgecore.pods.endings import SIGKILL
 from edgecore.pods.events import (
     ClearPod,
     Instruction,
@@ -30,16 +32,13 @@ from edgecore.pods.events import (
 )
 from edgecore.pods.lifecycles import LAST_MOMENT_S, POST_START_MAX_S, Hook
 from edgecore.pods.preparation import Preparation
-from edgecore.pods.probes import Known, Outcome, ProbeSpec
+from edgecore.pods.probes import ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
 from protocol.objects.times import parse_timestamp, timestamp
 
-SIGKILL: Final = 9
 DEFAULT_GRACE_S: Final = 30.0
-KILL_AGAIN_S: Final = 10.0
-"""A kill that shows no effect is repeated: the request may have been lost with a supervisor."""
 
 
 class PodMachine:
@@ -109,12 +108,8 @@ class PodMachine:
         """Go on probing an instance, from what was last reported of it. A postStart hook is not run again."""
         if container.phase is not Phase.RUNNING or container.current is None:
             return
-        reported = [*(self._status.get("initContainerStatuses") or ()), *(self._status.get("containerStatuses") or ())]
-        same = (one for one in reported if one.get("containerID") == container.current.runtime_id)
-        last: Body = next(same, {})
-        known = Known(started=bool(last.get("started")), ready=bool(last.get("ready")))
         began_at = now.monotonic - max(now.wall - container.current.started_at, 0.0)
-        container.probe(began_at, now.monotonic, known, self._rng)
+        container.probe(began_at, now.monotonic, health.known_of(container, self._status), self._rng)
 
     def apply(self, pod: Body, now: Now) -> None:
         """Note that the pod is now wanted as ``pod`` says."""
@@ -199,14 +194,8 @@ class PodMachine:
         if container is None or container.probes is None or container.phase is not Phase.RUNNING:
             return
         container.probes.note(event.kind, event.outcome, now.monotonic)
-        kind, message = event.kind.value, event.message
-        if event.outcome is Outcome.FAILURE:
-            self._record(True, "Unhealthy", f"{kind} probe failed: {message}", container.name)
-        elif event.outcome is Outcome.UNKNOWN:
-            said = f"{kind} probe errored and resulted in unknown state: {message}"
-            self._record(True, "Unhealthy", said, container.name)
-        elif event.outcome is Outcome.WARNING:
-            self._record(True, "ProbeWarning", f"{kind} probe warning: {message}", container.name)
+        told = health.told(event)
+        self._out += [told] if told is not None else []
 
     def hooked(self, instance: ContainerId, hook: Hook, error: str, now: Now) -> None:
         """Note how a hook went."""
@@ -217,7 +206,7 @@ class PodMachine:
         if error:
             self._record(True, f"Failed{hook.value}Hook", f"{hook.value}Hook failed: {error}", container.name)
         if hook is Hook.PRE_STOP:
-            self._terminate(container, now.monotonic)
+            self._out += endings.terminate(container, now.monotonic)
         elif error:
             self._stop(container, now.monotonic + self._grace_s, now.monotonic, "FailedPostStartHook")
         else:
@@ -243,7 +232,8 @@ class PodMachine:
             if self._volumes.ready:
                 self._run(now.monotonic)
             self._probe(now.monotonic)
-        self._kill_overdue(now.monotonic)
+        for container in self.containers:
+            self._out += endings.kill_overdue(container, now.monotonic)
         self._release()
         self._report(now)
         self._clear()
@@ -325,10 +315,8 @@ class PodMachine:
 
     def _condemn(self, container: Container, probe: ProbeSpec, now: float) -> None:
         container.condemned = True
-        message = f"Container {container.name} failed {probe.kind.value.lower()} probe"
-        message += ", will be restarted" if container.restart_policy != "Never" else ""
         grace_s = self._grace_s if probe.grace_s is None else probe.grace_s
-        self._stop(container, now + grace_s, now, message)
+        self._stop(container, now + grace_s, now, health.verdict_on(container, probe))
 
     def _show_pull_backoff(self, now: float) -> None:
         """Show for a pull that failed a while ago that the next one is waited for, as the kubelet does."""
@@ -365,38 +353,7 @@ class PodMachine:
                 return
 
     def _stop(self, container: Container, kill_at: float, now: float, why: str) -> None:
-        """Have the current instance end by ``kill_at``: by its preStop hook, then its stop signal, then a kill."""
-        if container.phase is Phase.RUNNING:
-            container.move(Stimulus.STOP)
-            container.kill_at, container.hook = kill_at, None
-            self._record(False, "Killing", why, container.name)
-            action = container.lifecycle.pre_stop
-            if action and kill_at > now:
-                container.hook = Hook.PRE_STOP
-                self._out.append(RunHook(container.id, Hook.PRE_STOP, action, kill_at - now))
-            else:
-                self._out.append(SignalContainer(container.id, container.lifecycle.stop_signal))
-        elif container.phase is Phase.STOPPING and container.kill_at is not None:
-            container.kill_at = max(min(container.kill_at, kill_at), container.kill_floor)
-
-    def _terminate(self, container: Container, now: float) -> None:
-        """Go on from the preStop hook to the stop signal, which is left a moment to have its effect."""
-        container.hook = None
-        container.kill_floor = now + LAST_MOMENT_S
-        container.kill_at = max(container.kill_at or now, container.kill_floor)
-        self._out.append(SignalContainer(container.id, container.lifecycle.stop_signal))
-
-    def _kill_overdue(self, now: float) -> None:
-        for container in self.containers:
-            if container.kill_at is None or now < container.kill_at:
-                continue
-            if container.hook is Hook.PRE_STOP:
-                message = "PreStopHook failed: it did not end within the grace period"
-                self._record(True, "FailedPreStopHook", message, container.name)
-                self._terminate(container, now)
-            else:
-                container.kill_at = container.kill_floor = now + KILL_AGAIN_S
-                self._out.append(SignalContainer(container.id, SIGKILL))
+        self._out += endings.stop(container, kill_at=kill_at, now=now, why=why)
 
     def _set_deadline(self, now: Now) -> None:
         allowed = self.pod["spec"].get("activeDeadlineSeconds")
@@ -479,23 +436,11 @@ class PodMachine:
     def check_invariants(self) -> None:
         """Raise :class:`LocalProtocolError` if this state should be impossible."""
         for container in self.containers:
-            if container.phase in (Phase.RUNNING, Phase.STOPPING, Phase.EXITED) and container.current is None:
-                raise LocalProtocolError(f"{container.name} is {container.phase.name} without an instance")
-            if (container.kill_at is not None) != (container.phase is Phase.STOPPING):
-                raise LocalProtocolError(f"{container.name} is {container.phase.name} with kill_at {container.kill_at}")
-            if container.hook is not None and _HOOKED_IN[container.hook] is not container.phase:
-                raise LocalProtocolError(f"{container.name} is {container.phase.name} with hook {container.hook}")
-            if container.probes is not None:
-                container.probes.check_invariants()
-                if container.phase not in (Phase.RUNNING, Phase.STOPPING):
-                    raise LocalProtocolError(f"{container.name} is {container.phase.name} and probed")
+            container.check_invariants()
         if self._clearing and self.active:
             raise LocalProtocolError(f"pod {self.uid} is cleared while it runs")
         if self._volumes.released and self.active:
             raise LocalProtocolError(f"pod {self.uid} runs without its volumes")
-
-
-_HOOKED_IN: Final = {Hook.POST_START: Phase.RUNNING, Hook.PRE_STOP: Phase.STOPPING}
 
 
 def _next_probe(container: Container) -> float | None:
