@@ -55,6 +55,9 @@ def sign_node(ca: CertificateAuthority, csr: x509.CertificateSigningRequest, nod
     """Sign a request that :func:`load_csr` has checked; return the certificate as PEM.
 
     The subject is written anew, and no extension of the request is taken over.
+
+    Raises:
+        CsrRefused: Its key is none for nodes.
     """
     key = csr.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):

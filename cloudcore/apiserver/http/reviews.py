@@ -76,7 +76,11 @@ class NoRules:
 
 
 def no_tokens(_token: str, _audiences: Sequence[str]) -> Reviewed:
-    """Refuse every token: the reviewer of a server that issues none."""
+    """Refuse every token: the reviewer of a server that issues none.
+
+    Raises:
+        InvalidToken: Always.
+    """
     raise InvalidToken("this server issues no tokens")
 
 

@@ -58,7 +58,11 @@ class KubeconfigAccess:
         self._context = context
 
     async def grant(self) -> Grant:
-        """Read the file again, run its plugin, and return the grant."""
+        """Read the file again, run its plugin, and return the grant.
+
+        Raises:
+            UsageError: It is not there, or not one that can be used.
+        """
         kube_config, configuration = _library("kube_config")
         if not self._path.is_file():
             raise UsageError(f"the kubeconfig {self._path} is not there")
@@ -80,7 +84,11 @@ class InClusterAccess:
     """Access from inside a pod, by its service account. The token is read again when the server refuses it."""
 
     async def grant(self) -> Grant:
-        """Read the pod's token and return the grant."""
+        """Read the pod's token and return the grant.
+
+        Raises:
+            UsageError: This is no pod of a cluster.
+        """
         incluster_config, configuration = _library("incluster_config")
         try:
             incluster_config.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
