@@ -58,6 +58,8 @@ def _live(live: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "round trip", f"{live['rttMs']:.1f} ms"
     used = sum(row["bytes"] for row in live["bytesToday"])
     yield "traffic", f"{used:,} bytes today (UTC)"
+    if live.get("metrics"):
+        yield "metrics", f"http://{live['metrics']}/metrics"
 
 
 def _owed(reports: int) -> str:

@@ -25,7 +25,7 @@ from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.link import Link, Side
 from protocol.measures import LinkMeasures
-from protocol.messages import LATER, Hello, Resume, Verdict, Welcome
+from protocol.messages import LATER, Hello, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
@@ -323,8 +323,13 @@ class Session:
                 digest=digest_mark(self._store.digest),
                 unsaved=int(not self._saved),
             )
-            self._link.send_volatile(encoder.encode(load, self._vitals.readings()), self._now())
+            self._link.send_volatile(encoder.encode(load, self._readings()), self._now())
             self._driver.pump()
             self._account.tell_time(self._now())
             await self._account.checkpoint(self._now())
             await asyncio.sleep(self._welcome.heartbeat_s)
+
+    def _readings(self) -> Mapping[int, int] | None:
+        """Return what pods use, unless the daily cap holds bulk back: heartbeats go, but not with such a load."""
+        bulk_goes = self._link.meter.open_lanes(self._now()) > Lane.BULK
+        return self._vitals.readings() if bulk_goes else None

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from edgecore.hub.session import Ending, Introduction, Session, Vitals
+from edgecore.hub.session import Ending, Introduction, LinkTerms, Session, Vitals
+from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.memory import MemoryDisk, MemoryEngine
 from edgecore.meta.store import MetaStore
 from protocol.events import InventoryReceived, Received, Settled, VolatileReceived
@@ -17,6 +18,7 @@ from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatDecoder, Load
 from protocol.messages import APPLIED, Lane, Op, Outcome, Resume, Verdict
 from protocol.objects.keys import NodeName, ObjectKey, Uid
+from protocol.samples import Metric, reading_field
 from tests.support.edgeclouds import PlayedCloud
 from tests.support.slices import delete, put, resumed
 
@@ -97,6 +99,33 @@ async def test_heartbeats_tell_the_load_at_the_rate_the_cloud_asked_for() -> Non
             arrivals.append(loop.time())
     assert replace(decoder.load, rtt_us=0) == BUSY
     assert [round(b - a) for a, b in pairwise(arrivals)] == [7, 7]
+
+
+async def test_heartbeats_tell_what_pods_use_unless_the_cap_holds_bulk_back() -> None:
+    edge, cloud = Edge(), PlayedCloud()
+    account = TrafficAccount(lambda: 1_790_000_000.0, daily_bytes=100_000)
+    field = reading_field(Uid("u"), "c", Metric.CPU)
+    used = {field: 250}
+    running = Session(
+        cloud.edge,
+        edge.store,
+        WHO,
+        vitals=Vitals(lambda: BUSY, lambda: used),
+        rng=Random(2),
+        terms=LinkTerms(account=account),
+    )
+    task = asyncio.ensure_future(running.run())
+    await cloud.accept()
+    decoder, known = HeartbeatDecoder(), []
+    for cpu in (500, 750, 900):
+        decoder.decode((await cloud.wait_for(VolatileReceived)).body)
+        known.append(dict(decoder.readings or ()))
+        used[field] = cpu
+        account.meter.used_bytes = 85_000 if cpu == 500 else 0
+    assert known == [{field: 250}, {field: 250}, {field: 750}]
+    running.leave("enough")
+    await task
+    await cloud.close()
 
 
 async def test_the_cloud_learns_the_round_trip_time() -> None:
