@@ -24,6 +24,7 @@ BENCHMARKS = {
     "api_to_edge": ["--quick"],
     "broadcast": ["--quick"],
     "connect_storm": ["--quick"],
+    "dockerstart": ["--quick"],
     "memory": ["--quick"],
     "footprint": ["--quick"],
 }

@@ -135,6 +135,7 @@ class PodsDriver:
                     self._index(pod)
                 early, self._early = self._early, []
                 self._handle(Booted(wanted, found, remembered, self._desired.complete), *early)
+                log.info("pods taken up", pods=len(wanted), containers=len(found))
                 for pod in wanted:
                     if pod["metadata"]["uid"] not in remembered:
                         self._warn(pod)
