@@ -4,7 +4,8 @@ Two processes over loopback, without TLS: one sends 1 KiB bodies, the other take
 Both ways carry the same fields. Raw is the library's own asyncio connection; it sends batches of 64, four of them in
 flight, and unpacks each; it has no outbox, no coalescing, no redelivery, no verdicts. ``zstd`` shows what compression
 costs on a link that does not need it; its payloads shrink to about a sixth. ``cpu`` is what both processes spend on an
-item, start-up left out: unlike a rate, it says little about who else used the machine.
+item, start-up left out: unlike a rate, it says little about who else used the machine. Both processes, raw included,
+have the interpreter tuned as the cloud daemon's is.
 
 Usage: ``python -m benchmarks.link [--seconds 0.4] [--rounds 3] [--sessions 1 10 100]``
 """
@@ -33,6 +34,7 @@ from websockets.exceptions import ConnectionClosed as LibraryClosed
 
 from benchmarks.children import cpu_s
 from benchmarks.harness import report
+from cloudcore.daemon import tune_interpreter
 from protocol.compression import Codec
 from protocol.driver import LinkDriver
 from protocol.errors import ConnectionClosed
@@ -230,6 +232,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    tune_interpreter()
     if options.sink:
         uvloop.run(sink(options.sink, options.port, options.count))
         os._exit(0)

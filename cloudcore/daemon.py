@@ -21,6 +21,10 @@ from protocol.logs import configure_logs
 
 log = structlog.get_logger(__name__)
 
+_KEPT_BYTES = 2 * 1024 * 1024
+"""glibc takes a block from its heap, and keeps twice as much of it when free, up to the size of the largest block of
+its own mapping that was ever freed (mallopt(3), ``M_MMAP_THRESHOLD``). Elsewhere this does nothing."""
+
 
 class Daemon:
     """Signals around the running cloud.
@@ -77,9 +81,11 @@ def tune_interpreter() -> None:
 
     The loop would hold the lock for 5 ms while the writer thread waits to tell it of a commit: 0.5 ms instead.
     The cycle collector walks every cached object each few hundred allocations: rarely is enough, for cycles are few.
+    The C library would give the pages of each batch back to the kernel and ask for them anew: it keeps a few MiB.
     """
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 100)
+    bytes(_KEPT_BYTES)  # freed at once, which is all that is wanted of it
 
 
 def raise_file_limit() -> None:

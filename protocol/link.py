@@ -272,7 +272,7 @@ class Link:
             LocalProtocolError: The body is over the limit.
             OutboxFull: It is a command and too many wait.
         """
-        if len(item.body) > MAX_BODY_BYTES:
+        if len(item[4]) > MAX_BODY_BYTES:
             raise LocalProtocolError(f"{item.key}: body of {len(item.body)} bytes, limit {MAX_BODY_BYTES}")
         self.outbox.put(item, now, lane)
 
@@ -528,12 +528,10 @@ class Link:
         self._events.append(VolatileReceived(body))
 
     def _on_batch(self, payload: Buffer, size_bytes: int, now: float) -> None:
-        sequence, confirmed, items, timed = payloads.decode_batch(payload)
-        self.meter.note_batch(Direction.RECEIVED, items, None, size_bytes, now)
+        sequence, confirmed, items, timed, body_bytes, alike = payloads.decode_batch(payload)
+        self.meter.note_batch(Direction.RECEIVED, items, None, size_bytes, now, alike=alike)
         if self._receiver.accept(sequence, confirmed):
-            self._receiver.begin(
-                sequence, len(items), sum([len(item[4]) for item in items]) + ITEM_OVERHEAD_BYTES * len(items)
-            )
+            self._receiver.begin(sequence, len(items), body_bytes + ITEM_OVERHEAD_BYTES * len(items))
             if timed:
                 self._receiver.time(sequence, now)
             self._events.append(Received(sequence, self._epoch, items))

@@ -126,9 +126,9 @@ class Outbox:
             lane = _DEFAULT_LANES[op]
         if op == _COMMAND:
             key = self._admit(item)
-        entry = self._entries.get(key)
-        if entry is None:
-            self._entries[key] = entry = Entry(key, item, lane, now)
+        new = Entry(key, item, lane, now)
+        entry = self._entries.setdefault(key, new)  # hashes the key once, where a look and a store would do so twice
+        if entry is new:
             # What _enqueue does, in place: this is the hottest line of a busy cloud.
             queue = self._lanes[lane]
             if queue is None:

@@ -125,7 +125,14 @@ class TrafficMeter:
         self.note(direction, *_CONTROL_KINDS[frame], size_bytes, now)
 
     def note_batch(
-        self, direction: str, items: Sequence[Item], lanes: Iterable[int] | None, size_bytes: int, now: float
+        self,
+        direction: str,
+        items: Sequence[Item],
+        lanes: Sequence[int] | None,
+        size_bytes: int,
+        now: float,
+        *,
+        alike: bool | None = None,
     ) -> None:
         """Count a batch of ``size_bytes``, shared out over its items.
 
@@ -135,16 +142,20 @@ class TrafficMeter:
             lanes: The lane of each; None where they are not known and follow from the items.
             size_bytes: The frame's bytes.
             now: The time.
+            alike: Whether all are of one lane and one resource, as in most batches; None: not known to the caller.
         """
-        first, resources = items[0], [item[1][0] for item in items]
-        marks: list[int] = [item[0] for item in items] if lanes is None else list(lanes)
-        if resources.count(first[1][0]) == len(items) and marks.count(marks[0]) == len(items):  # most are of one kind
-            lane = arriving_lane(first) if lanes is None else marks[0]
-            self.note(direction, _LANE_NAMES[lane], first[1][0], size_bytes, now)
+        resource = items[0][1][0]
+        if alike is None:
+            lanes = list(map(arriving_lane, items)) if lanes is None else lanes
+            resources = [item[1][0] for item in items]
+            alike = resources.count(resource) == len(items) == lanes.count(lanes[0])
+        if alike:
+            lane = arriving_lane(items[0]) if lanes is None else lanes[0]
+            self.note(direction, _LANE_NAMES[lane], resource, size_bytes, now)
             return
-        lanes = [arriving_lane(item) for item in items] if lanes is None else marks
         weights: dict[tuple[int, str], int] = {}
-        for item, key in zip(items, zip(lanes, resources, strict=True), strict=True):
+        for item, lane in zip(items, lanes or map(arriving_lane, items), strict=True):
+            key = (lane, item[1][0])
             weights[key] = weights.get(key, 0) + len(item[4]) + ITEM_WEIGHT
         left_bytes, left_weight = size_bytes, sum(weights.values())
         for (lane, resource), weight in weights.items():
