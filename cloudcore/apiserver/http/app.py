@@ -32,11 +32,21 @@ from cloudcore.apiserver.http.paths import ResourcePath, parse_path, verb_of
 from cloudcore.apiserver.http.query import Query, split_target
 from cloudcore.apiserver.http.rendering import renderer_of
 from cloudcore.apiserver.http.responses import respond_failure, respond_object
-from cloudcore.apiserver.http.reviews import REVIEWERS, NoRules, Question, Review, RuleSource, TokenReviewer, no_tokens
+from cloudcore.apiserver.http.reviews import (
+    REVIEW_KINDS,
+    REVIEWERS,
+    NoRules,
+    Question,
+    RuleSource,
+    TokenReviewer,
+    no_tokens,
+)
 from cloudcore.apiserver.http.subresources import handle_action, handle_streamed, require_served
 from cloudcore.apiserver.http.watchstream import WatchStreams
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.registry import Registry
+from cloudcore.apiserver.strategy import address
+from cloudcore.apiserver.validation.decoding import decode
 from cloudcore.errors import (
     ApiError,
     BadRequest,
@@ -55,6 +65,7 @@ MAX_PER_NODE: Final = 64
 
 _LOGGED_CHARACTERS: Final = 500
 
+_REVIEWS: Final = {(kind.resource, kind.version): kind for kind in REVIEW_KINDS}
 _VERBS: Mapping[str, Handler] = {
     "get": reads.handle_get,
     "list": reads.handle_list,
@@ -171,20 +182,24 @@ class App:
     async def _perform(
         self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User, verb: str
     ) -> web.StreamResponse:
-        review = REVIEWERS.get(place.group_resource)
-        if review is not None and verb == "create":
-            return await self._review(request, review, place, user)
+        asked = _REVIEWS.get((place.group_resource, place.version))
+        if asked is not None and verb == "create":
+            return await self._review(request, asked, place, query, user)
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)
         require_served(kind, place.subresource)
         return await _handler(kind, place, verb)(self._call(request, kind, place, query, user))
 
     async def _review(
-        self, request: web.BaseRequest, review: Review, place: ResourcePath, user: User
+        self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User
     ) -> web.StreamResponse:
-        body, settings = await read_object(request), self._settings
+        context, settings = Context(user.name, user.groups, field_validation=query.field_validation), self._settings
+        body = await read_object(request, context=context)
+        decode(self._registry.schemas, kind, body, context)
+        address(Target(kind, place.namespace), body)
         question = Question(body, user, place.namespace, settings.authorizer, settings.rules, settings.tokens)
-        return respond_object(request, review(question), status=201)
+        answer = REVIEWERS[kind.resource](question)
+        return respond_object(request, answer, status=201, warnings=context.warnings)
 
     def _call(self, request: web.BaseRequest, kind: Kind, place: ResourcePath, query: Query, user: User) -> Call:
         representation = negotiate(request.headers.get("Accept", ""))

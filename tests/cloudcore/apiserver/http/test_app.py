@@ -375,6 +375,26 @@ async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.Cl
         assert response.status in {404, 405}
 
 
+async def test_a_review_is_decoded_and_answered_as_any_object(admin: aiohttp.ClientSession) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = {"verb": "list", "resource": "pods"}
+    async with admin.post(path, json={"spec": {"resourceAttributes": asked}}) as response:
+        answer = await response.json()
+    assert (answer["apiVersion"], answer["kind"]) == ("authorization.k8s.io/v1", "SelfSubjectAccessReview")
+    assert answer["metadata"] == {}
+    misspelt = {"spec": {"resourceAttributes": {**asked, "resorce": "x"}}}
+    async with admin.post(path, json=misspelt) as response:
+        assert response.status == 201
+        assert "unknown field" in response.headers["Warning"]
+    async with admin.post(f"{path}?fieldValidation=Strict", json=misspelt) as response:
+        assert response.status == 400
+    for wrong in ({"kind": "Pod"}, {"spec": {"resourceAttributes": {"verb": 5}}}):
+        async with admin.post(path, json={"spec": {"resourceAttributes": asked}, **wrong}) as response:
+            assert response.status == 400
+    async with admin.post(path.replace("/v1/", "/v9/"), json={}) as response:
+        assert response.status == 404
+
+
 async def test_pretty_is_indented(admin: aiohttp.ClientSession) -> None:
     async with admin.get("/api/v1/namespaces/default?pretty=true") as response:
         assert '\n  "metadata"' in await response.text()
