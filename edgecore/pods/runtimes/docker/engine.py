@@ -136,7 +136,14 @@ class Engine:
             raise
 
     async def create(self, config: Answer, name: str) -> str:
-        """Create a container and return its id."""
+        """Create a container and return its id; one that has the name already is removed."""
+        try:
+            with _asking():
+                return (await self._api.containers.create(dict(config), name=name)).id
+        except EngineError as error:
+            if error.status != CONFLICT:
+                raise
+        await self.remove(name)
         with _asking():
             return (await self._api.containers.create(dict(config), name=name)).id
 

@@ -168,12 +168,15 @@ class DockerRuntime:
         if any(known[:2] == spec.id[:2] and known.attempt > spec.id.attempt for known in self._known):
             # The machine has not heard yet of what was found when the engine came back.
             raise StartRefused("RunContainerError", f"a later instance of container {spec.id.name} exists")
-        address = await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
+        held = self._sandboxes.held.get(spec.id.pod)
+        if held is None:
+            await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
+            held = self._sandboxes.held[spec.id.pod]
         await self._forget_before(spec.id)
         image = await self._images.ensure(spec, tell)
         around = configs.Surroundings(
-            sandbox=self._sandboxes.held[spec.id.pod].id,
-            address=address,
+            sandbox=held.id,
+            address=held.address,
             image=image,
             image_id=states.image_id_of(image),
             termination_file=self._last_words.lay_out(spec.id),
@@ -200,9 +203,8 @@ class DockerRuntime:
         Raises:
             StartRefused: It cannot be made, or not be started, as specified.
         """
-        # An agent that died right here left one that was never started, or nobody took note of.
-        await self._engine.remove(name)
         try:
+            # An agent that died right here left one of that name that nobody took note of; it is replaced.
             docker_id = await self._engine.create(config, name)
         except EngineError as error:
             raise StartRefused("CreateContainerError", error.message) from None

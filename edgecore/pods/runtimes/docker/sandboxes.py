@@ -96,9 +96,8 @@ class Sandboxes:
     async def _try(self, spec: SandboxSpec, image: str) -> Mapping[str, Any] | None:
         config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=self.oom_floor)
         name = labels.name_of_sandbox(spec)
-        # What an agent left behind that died right here stands in the way of the name.
-        await self._engine.remove(name)
         try:
+            # What an agent left behind that died right here has the name, and is replaced.
             made = await self._engine.create(config, name)
             await self._engine.start(made)
         except EngineError:
