@@ -13,6 +13,7 @@ from edgecore.pods.runtimes.base import (
     ContainerId,
     ContainerSpec,
     ContainerState,
+    ExecResult,
     ExitListener,
     RuntimeUnavailable,
     Teller,
@@ -424,3 +425,60 @@ async def test_what_ran_in_a_runtime_that_answers_late_is_taken_over(device: Dev
         assert device.reports.statuses["u2"]["containerStatuses"][0]["restartCount"] == 1
         assert absent._host.running() == [main("u2", 1)], "the pod that is gone was ended, the other left as it is"
         assert len(absent._host.starts) == 3
+
+
+def probed(**fields: object) -> Body:
+    """Return a pod with an exec probe of each kind of field given."""
+    main_spec = {"name": "main", "image": "i", "command": ["x"], **fields}
+    return a_pod(containers=[main_spec])
+
+
+CHECK: Body = {"exec": {"command": ["check"]}, "periodSeconds": 1, "failureThreshold": 1}
+
+
+async def test_probes_are_carried_out_and_their_results_reported(device: Device) -> None:
+    device.host.answers["check",] = ExecResult(1, b"not yet")
+    device.desired.put("pods", probed(readinessProbe=CHECK))
+    async with device.agent():
+        await pass_time(1)
+        assert device.reports.statuses["u1"]["containerStatuses"][0]["ready"] is False
+        assert "Readiness probe failed: not yet" in [event["message"] for event in device.reports.events]
+        device.host.answers["check",] = ExecResult(0)
+        await pass_time(1)
+        assert device.reports.statuses["u1"]["containerStatuses"][0]["ready"] is True
+
+
+async def test_a_probe_that_hangs_holds_up_nothing_of_its_own_pod(device: Device) -> None:
+    device.host.answers["check",] = None
+    slow = {**CHECK, "timeoutSeconds": 1000}
+    device.desired.put("pods", probed(livenessProbe=slow))
+    async with device.agent():
+        await pass_time(5)
+        device.host.end(main(), 1)
+        await settle()
+        assert device.host.running() == [main(attempt=1)]
+        device.desired.put("pods", deleted(probed(livenessProbe=slow)))
+        await settle()
+        assert device.reports.finished == ["u1"]
+
+
+async def test_the_agent_ends_with_a_probe_and_a_hook_under_way(device: Device) -> None:
+    device.host.answers["check",] = None
+    hooked = {"lifecycle": {"postStart": {"exec": {"command": ["check"]}}}}
+    device.desired.put("pods", probed(livenessProbe={**CHECK, "timeoutSeconds": 1000}))
+    device.desired.put("pods", {**probed(**hooked), "metadata": a_pod("other", "u2")["metadata"]})
+    async with device.agent():
+        await pass_time(2)
+        assert len(device.host.execs) == 2
+    assert len(device.host.running()) == 2
+
+
+async def test_stopping_all_pods_runs_their_pre_stop_hooks(device: Device) -> None:
+    device.desired.put("pods", probed(lifecycle={"preStop": {"exec": {"command": ["say", "goodbye"]}}}))
+    driver = device.driver()
+    task = asyncio.create_task(driver.run(), name="driver")
+    await settle()
+    await driver.close(stop_pods=True)
+    await task
+    assert device.host.execs == [(main(), ("say", "goodbye"))]
+    assert device.host.running() == []
