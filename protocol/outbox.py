@@ -272,32 +272,32 @@ class Outbox:
     def _take_from(self, queue: deque[Entry], lane: int, taken: list[Entry], max_items: int, max_bytes: int) -> int:
         """Move entries of one lane in flight; return the bytes left, 0 where the batch is full."""
         room = max_bytes
-        before = len(taken)
+        before = count = len(taken)
+        full = False
         while queue:
-            entry = queue[0]
-            if entry.lane == lane:
-                item = entry.item
-                assert item is not None
-                size = len(item[4]) + ITEM_OVERHEAD_BYTES
-                if taken and (size > room or len(taken) >= max_items):
-                    self._uncount(lane, len(taken) - before, max_bytes - room)
-                    return 0
-                room -= size
-                entry.lane = _NO_LANE
-                entry.sent = item
-                entry.sent_lane = entry.item_lane
-                if entry.chain is None:
-                    entry.item = None
-                else:
-                    entry.set_pending(entry.chain)
-                taken.append(entry)
-            queue.popleft()
-        self._uncount(lane, len(taken) - before, max_bytes - room)
-        return room
-
-    def _uncount(self, lane: int, entries: int, weight: int) -> None:
-        self._depths[lane] -= entries
-        self.queued_bytes -= weight
+            entry = queue.popleft()
+            if entry.lane != lane:
+                continue
+            item = entry.item
+            assert item is not None
+            size = len(item[4]) + ITEM_OVERHEAD_BYTES
+            if count and (size > room or count >= max_items):
+                queue.appendleft(entry)
+                full = True
+                break
+            room -= size
+            count += 1
+            entry.lane = _NO_LANE
+            entry.sent = item
+            entry.sent_lane = entry.item_lane
+            if entry.chain is None:
+                entry.item = None
+            else:
+                entry.set_pending(entry.chain)
+            taken.append(entry)
+        self._depths[lane] -= count - before
+        self.queued_bytes -= max_bytes - room
+        return 0 if full else room
 
     def _merge(self, entry: Entry, item: Item, lane: Lane, now: float) -> None:
         if entry.item is None:
