@@ -78,6 +78,8 @@ async def joined(tmp_path: Path) -> DataFolder:
         ),
         (["run"], "--data-dir is needed"),
         (["run", "--data-dir", "E", "--max-pods", "0"], "max_pods"),
+        (["run", "--data-dir", "E", "--runtimes", "process,magic"], "magic"),
+        (["run", "--data-dir", "E", "--docker-host", "/run/docker.sock"], "unix:///var/run/docker.sock"),
         (["status", "--data-dir", "E"], "run `edgecore join` first"),
         (["pods", "--data-dir", "E"], "run `edgecore join` first"),
     ],
@@ -109,6 +111,27 @@ def test_join_tells_how_to_go_on(edgecore: Run, tmp_path: Path) -> None:
         assert cloud.requests[0]["labels"].items() >= {"site": "hall-3", "row": "2"}.items()
     assert status == 0
     assert f"edgecore run --data-dir {data_dir}" in out
+
+
+@pytest.mark.parametrize(
+    ("answers", "flags", "runtimes"),
+    [
+        (False, [], ["process"]),
+        (True, [], ["process", "docker"]),
+        (True, ["--runtime", "process"], ["process"]),
+        (False, ["--runtime", "docker", "--runtime", "process"], ["docker", "process"]),
+    ],
+)
+def test_join_offers_docker_where_it_answers(
+    edgecore: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool, flags: list[str], runtimes: list[str]
+) -> None:
+    monkeypatch.setattr("edgecore.node.runtimes.docker_answers", lambda address: answers)
+    with PlayedEnrolment(tmp_path).running() as cloud:
+        data_dir = str(tmp_path / "edge")
+        place = ("--server", cloud.url, "--node-name", "edge-1", "--token", cloud.token())
+        status, out, _ = edgecore("join", "-d", data_dir, *place, *flags)
+        assert (status, cloud.requests[0]["runtimes"]) == (0, runtimes)
+        assert ("found a Docker Engine" in out) is (answers and not flags)
 
 
 def test_a_refused_join_is_one_line_and_status_1(edgecore: Run, tmp_path: Path) -> None:

@@ -75,3 +75,17 @@ def test_a_node_that_claims_more_than_there_are_numbers_for_has_the_largest() ->
     table = NodeTable()
     table.put(node("a", cpu="1e999"))
     assert table.allocatable("cpu", table.everywhere).tolist() == [2**63 - 1]
+
+
+def test_the_runtimes_that_an_agent_reports_count_for_more_than_those_of_its_joining() -> None:
+    table = NodeTable()
+    body = node("a", runtimes="process")
+    table.put(body)
+    body["status"]["runtimeHandlers"] = [{"name": ""}, {"name": "docker"}]
+    assert table.put(body) == NodeChange.FEATURES
+    row = table.row("a")
+    assert row is not None
+    assert table.runtimes.value(row) == frozenset({"docker"})
+    body["status"]["runtimeHandlers"] = [{"name": ""}]
+    table.put(body)
+    assert table.runtimes.value(row) == frozenset({"process"})

@@ -6,7 +6,7 @@ import pytest
 
 from edgecore.node.facts import Facts
 from edgecore.node.sampler import Sample
-from edgecore.node.status import Allotment, conditions_of, node_status
+from edgecore.node.status import Allotment, conditions_of, node_status, runtime_condition
 from protocol.objects.conditions import find_condition, is_true
 from protocol.objects.quantities import parse_quantity
 
@@ -66,3 +66,21 @@ def test_the_status_has_what_kubectl_and_the_scheduler_read() -> None:
     assert ready is not None
     assert ready["lastHeartbeatTime"] == "2023-11-14T22:14:20Z"
     assert ready["lastTransitionTime"] == "2023-11-14T22:13:20Z"
+
+
+def test_the_node_lists_its_runtimes_and_the_default_one_without_a_name() -> None:
+    status = node_status(FACTS, Allotment(runtimes=("docker", "process")), [], NOW)
+    assert status["runtimeHandlers"] == [{"name": ""}, {"name": "docker"}, {"name": "process"}]
+
+
+@pytest.mark.parametrize(
+    ("troubles", "status", "message"),
+    [
+        ({"docker": ""}, "True", "every runtime answers"),
+        ({"docker": "nobody answers"}, "False", "docker: nobody answers"),
+        ({"docker": "gone", "other": "", "also": "too"}, "False", "also: too; docker: gone"),
+    ],
+)
+def test_what_is_wrong_with_runtimes(troubles: dict[str, str], status: str, message: str) -> None:
+    condition = runtime_condition(troubles)
+    assert (condition["type"], condition["status"], condition["message"]) == ("RuntimesReady", status, message)
