@@ -175,11 +175,12 @@ class Agent:
             lasting = [
                 tasks.create_task(self._store.run(), name="meta-keeper"),
                 tasks.create_task(self._reporter.run(), name="node-reporter"),
-                tasks.create_task(self._sampling.run(), name="pod-sampling"),
             ]
+            sampling = tasks.create_task(self._sampling.run(), name="pod-sampling")
             tasks.create_task(self._pods.run(), name="pods-driver")
             hub = tasks.create_task(self._hub.run(), name="hub-client")
             await self._stopped.wait()
+            sampling.cancel()  # it asks through connections that the runtimes are about to close
             # While the link is still up, so that the last statuses reach the cloud if it is there.
             await self._pods.close(stop_pods=self._stop_pods)
             self._hub.leave()

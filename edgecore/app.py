@@ -26,6 +26,7 @@ from edgecore.metrics.exposition import written
 from edgecore.metrics.gpus import Gpus
 from edgecore.metrics.machine import agent_families, machine_families
 from edgecore.metrics.sensors import Sensors
+from edgecore.metrics.usage import UsageSource
 from edgecore.node.facts import gather
 from edgecore.node.identity import DataFolder, Identity, load_identity, write_private
 from edgecore.node.reporter import ReporterSettings
@@ -82,8 +83,7 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         version=own_version(),
         container_pids=settings.container_pids,
     )
-    runtimes = _runtimes(names, settings, folder)
-    usage = (ProcessUsage(folder.pods),)
+    runtimes, usage = _runtimes(names, settings, folder)
     machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes), usage)
     return Agent(
         store,
@@ -100,32 +100,41 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
     )
 
 
-def _runtimes(names: Sequence[str], settings: AgentSettings, folder: DataFolder) -> list[Runtime]:
+def _runtimes(
+    names: Sequence[str], settings: AgentSettings, folder: DataFolder
+) -> tuple[list[Runtime], tuple[UsageSource, ...]]:
+    """Return the runtimes, and what measures their pods."""
     # Whichever is the default: what the process runtime left running is found again, and ended, all the same.
     runtimes: list[Runtime] = [ProcessRuntime(folder.pods)]
-    return [*runtimes, _docker(settings, folder)] if "docker" in names else runtimes
+    usage: tuple[UsageSource, ...] = (ProcessUsage(folder.pods),)
+    if "docker" not in names:
+        return runtimes, usage
+    runtime, measured = _docker(settings, folder)
+    return [*runtimes, runtime], (*usage, measured)
 
 
-def _docker(settings: AgentSettings, folder: DataFolder) -> Runtime:
-    """Return the Docker runtime, whose libraries no other device loads.
+def _docker(settings: AgentSettings, folder: DataFolder) -> tuple[Runtime, UsageSource]:
+    """Return the Docker runtime, whose libraries no other device loads, and what measures its pods.
 
     Raises:
         UsageError: They are not installed.
     """
     try:
+        from edgecore.pods.runtimes.docker.engine import Engine  # noqa: PLC0415
         from edgecore.pods.runtimes.docker.runtime import DockerRuntime  # noqa: PLC0415
         from edgecore.pods.runtimes.docker.settings import DockerSettings  # noqa: PLC0415
+        from edgecore.pods.runtimes.docker.usage import DockerUsage  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the docker runtime needs pip install 'aiokubeedge[docker]' ({error})") from error
-    return DockerRuntime(
-        DockerSettings(
-            host=settings.docker_host,
-            owner=str(folder.root),
-            root=folder.docker,
-            network=settings.docker_network,
-            pause_image=settings.docker_pause_image,
-        )
+    of_docker = DockerSettings(
+        host=settings.docker_host,
+        owner=str(folder.root),
+        root=folder.docker,
+        network=settings.docker_network,
+        pause_image=settings.docker_pause_image,
     )
+    engine = Engine(of_docker.host, of_docker.owner, of_docker.answer_timeout_s)
+    return DockerRuntime(of_docker, engine=engine), DockerUsage(engine, of_docker.host)
 
 
 def _exposition(folder: DataFolder, agent: Agent) -> Callable[[], str]:

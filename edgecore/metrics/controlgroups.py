@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,15 @@ class GroupUse:
     memory_bytes: int
 
 
-def group_of(pid: int, marker: str, *, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> GroupFiles | None:
+def group_of(
+    pid: int, markers: Collection[str], *, proc: Path = Path("/proc"), sys: Path = Path("/sys")
+) -> GroupFiles | None:
     """Return the accounts of the control group that process ``pid`` is in.
 
     Args:
         pid: A process of the group.
-        marker: What a folder on the group's path must be named: a group that others share is not asked for.
+        markers: What a folder on the group's path must be named, one of them: a group that others share is not
+            asked for.
         proc: Where procfs is mounted.
         sys: Where sysfs is mounted.
     """
@@ -53,7 +57,7 @@ def group_of(pid: int, marker: str, *, proc: Path = Path("/proc"), sys: Path = P
     paths: dict[str, str] = {}
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if marker in path.split("/"):
+        if not {*markers}.isdisjoint(path.split("/")):
             paths |= dict.fromkeys(controllers.split(","), path.lstrip("/"))
     root = sys / "fs" / "cgroup"
     if _V1_CPU in paths and _V1_MEMORY in paths:

@@ -21,7 +21,7 @@ def test_version_1(tmp_path: Path) -> None:
     put(root / "cpuacct/edge/burstable/podu1/main", cpuacct__usage="2500000000\n")
     stat = "cache 5\ninactive_file 1\ntotal_inactive_file 1048576\n"
     put(root / "memory/edge/burstable/podu1/main", memory__usage_in_bytes="3145728\n", memory__stat=stat)
-    files = group_of(7, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys")
+    files = group_of(7, ["other", "podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys")
     assert files is not None
     assert read_group(files) == GroupUse(2.5, 2 << 20)
 
@@ -35,21 +35,21 @@ def test_version_2(tmp_path: Path) -> None:
         memory__current="4096\n",
         memory__stat="inactive_file 9999\n",
     )
-    files = group_of(7, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys")
+    files = group_of(7, ["other", "podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys")
     assert files is not None
     assert read_group(files) == GroupUse(1.5, 0)
 
 
 def test_a_group_that_others_share_is_not_the_containers(tmp_path: Path) -> None:
     put(tmp_path / "proc" / "7", cgroup="4:memory:/system.slice/edge\n3:cpuacct:/podu11\n0::/xpodu1\n")
-    assert group_of(7, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys") is None
-    assert group_of(8, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys") is None
+    assert group_of(7, ["other", "podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys") is None
+    assert group_of(8, ["podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys") is None
 
 
 def test_a_group_without_accounts_or_that_is_gone_has_no_use(tmp_path: Path) -> None:
     put(tmp_path / "proc" / "7", cgroup="0::/edge/podu1/main\n")
-    assert group_of(7, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys") is None
+    assert group_of(7, ["other", "podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys") is None
     put(tmp_path / "proc" / "7", cgroup=V1_MEMBERSHIP)
-    files = group_of(7, "podu1", proc=tmp_path / "proc", sys=tmp_path / "sys")
+    files = group_of(7, ["other", "podu1"], proc=tmp_path / "proc", sys=tmp_path / "sys")
     assert files is not None
     assert read_group(files) is None

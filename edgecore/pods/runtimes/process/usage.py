@@ -105,7 +105,7 @@ class ProcessUsage:
             pid, start = int(running["pid"]), int(running["start"])
         except (OSError, ValueError, KeyError):
             return None  # torn, or just removed: the runtime will say so
-        return _Instance(Uid(pod), name, attempt, pid, start, group_of(pid, f"pod{pod}"))
+        return _Instance(Uid(pod), name, attempt, pid, start, group_of(pid, [f"pod{pod}"]))
 
 
 def _usage(instance: _Instance, cpu_s: float, memory_bytes: int) -> ContainerUsage:

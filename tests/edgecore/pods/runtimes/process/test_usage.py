@@ -87,7 +87,7 @@ async def test_a_control_group_is_asked_before_processes(tmp_path: Path, monkeyp
     files = GroupFiles(group / "cpuacct.usage", group / "memory", group / "memory.stat")
     for path, text in ((files.cpu, "2000000000"), (files.memory, "8192"), (files.memory_stat, "")):
         path.write_text(text)
-    monkeypatch.setattr(usage, "group_of", lambda pid, marker: files if marker == "podu1" else None)
+    monkeypatch.setattr(usage, "group_of", lambda pid, markers: files if markers == ["podu1"] else None)
     monkeypatch.setattr(usage, "_processes", lambda: pytest.fail("no process need be looked at"))
     record(tmp_path / "pods", "u1", "c", os.getpid())
     assert (await ProcessUsage(tmp_path / "pods").usage()).containers == [
