@@ -13,6 +13,8 @@ from protocol.objects.times import parse_timestamp
 
 FIRST = 20
 """Pending entries shown unless all are asked for."""
+_MOST = 3
+"""Lanes and kinds named of those that the day's bytes went to."""
 
 
 def sync_view(sync: Body, now: float, *, limit: int | None = FIRST) -> RenderableType:
@@ -46,6 +48,8 @@ def _summary(name: str, status: Body, now: float) -> Table:
     table.add_row("slice", f"{(status.get('slice') or {}).get('objects', 0)} objects")
     if status.get("held"):
         table.add_row("held", status["held"])
+    if status.get("traffic"):
+        table.add_row("traffic", _traffic(status["traffic"]))
     return table
 
 
@@ -91,6 +95,12 @@ def _digest(status: Body, now: float) -> str:
     if digest["equal"] is None:
         return f"not known until the next heartbeat: all is acknowledged since, but {both}, {told}"
     return f"different: {both}, {told}"
+
+
+def _traffic(traffic: Body) -> str:
+    cap = f" of {traffic['dailyBytes']:,}" if traffic.get("dailyBytes") else ""
+    most = [f"{each['lane']} {each['kind']} {each['bytes']:,}" for each in (traffic.get("today") or [])[:_MOST]]
+    return f"{traffic['usedBytes']:,}{cap} bytes today (UTC)" + (f"; most: {', '.join(most)}" if most else "")
 
 
 def _table(*headings: str) -> Table:

@@ -102,7 +102,13 @@ class Hub:
         self.tracing = Tracing()
         """Follows single versions to their nodes."""
         self.views = HubViews(
-            self.router, self.sessions, self.departures, samples=self.samples, tracing=self.tracing, clock=clock
+            self.router,
+            self.sessions,
+            self.departures,
+            traffic=self.traffic,
+            samples=self.samples,
+            tracing=self.tracing,
+            clock=clock,
         )
         """What the API serves of all this."""
         self.ready = asyncio.Event()

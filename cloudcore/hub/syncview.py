@@ -12,11 +12,13 @@ from typing import Final
 
 from cloudcore.hub.router import Router
 from cloudcore.hub.session import Session, Told
+from cloudcore.hub.traffic import TrafficLedger
 from cloudcore.store.base import Record
 from protocol.heartbeat import digest_mark
 from protocol.objects.keys import Body, NodeName
 from protocol.objects.times import micro_timestamp, timestamp
 from protocol.pending import Pending, lanes_of, pending_of
+from protocol.traffic import TrafficKey
 
 API_VERSION = "edge.aiokubeedge.io/v1alpha1"
 
@@ -63,11 +65,13 @@ class View:
         router: Knows the slices.
         sessions: The open sessions.
         departures: How the last sessions of the nodes that are away ended, as far as this process saw them.
+        traffic: The nodes' bytes of the day.
     """
 
     router: Router
     sessions: Mapping[NodeName, Session]
     departures: Mapping[NodeName, Departure]
+    traffic: TrafficLedger
 
     def sync_of(self, node: Record, now: Moment, *, detail: bool) -> Body:
         """Return the NodeSync of one node.
@@ -81,6 +85,9 @@ class View:
         session = self.sessions.get(name)
         status = self._away(name) if session is None else self._connected(name, session, now, detail=detail)
         status["slice"] = {"objects": self.router.count(name)}
+        status["traffic"] = {"usedBytes": self.traffic.used_bytes(name), "dailyBytes": self.traffic.daily_bytes}
+        if detail:
+            status["traffic"]["today"] = _by_kind(self.traffic.today(name))
         return {
             "apiVersion": API_VERSION,
             "kind": "NodeSync",
@@ -146,6 +153,13 @@ class View:
         if told is not None:
             digest |= {"edge": f"{told.mark:08x}", "edgeAsOf": micro_timestamp(told.at), "equal": told.mark == mark}
         return digest
+
+
+def _by_kind(today: Mapping[TrafficKey, int]) -> list[Body]:
+    return [
+        {"direction": direction, "lane": lane, "kind": kind, "bytes": count}
+        for (direction, lane, kind), count in sorted(today.items(), key=lambda pair: -pair[1])
+    ]
 
 
 def _state(session: Session, equal: bool | None) -> str:

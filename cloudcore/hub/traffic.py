@@ -52,6 +52,16 @@ class TrafficLedger:
         meter = self._meters.get(node)
         return {} if meter is None else meter.today()
 
+    def used_bytes(self, node: NodeName) -> int:
+        """Return what counts towards the day's cap of ``node``: earlier processes' bytes included, by no kind."""
+        meter = self._meters.get(node)
+        return 0 if meter is None else meter.used_bytes
+
+    @property
+    def daily_bytes(self) -> int:
+        """Each node's cap; 0 for none."""
+        return self._daily_bytes
+
     def meters(self) -> list[TrafficMeter]:
         """Return the meters of all nodes."""
         return list(self._meters.values())

@@ -14,6 +14,7 @@ from cloudcore.hub.session import Session
 from cloudcore.hub.syncview import Departure, Moment, View
 from cloudcore.hub.traceview import armed_body, armed_trace, object_traces
 from cloudcore.hub.tracing import Tracing
+from cloudcore.hub.traffic import TrafficLedger
 from protocol.objects.keys import Body, NodeName, ObjectKey
 from protocol.objects.resources import NODES, PODS
 
@@ -25,6 +26,7 @@ class HubViews:
         router: Knows the slices.
         sessions: The open sessions, as they are at each call.
         departures: How the sessions of the nodes that are away ended.
+        traffic: The nodes' bytes of the day.
         samples: What nodes and pods use.
         tracing: Follows versions.
         clock: Wall and monotonic time.
@@ -36,13 +38,14 @@ class HubViews:
         sessions: Mapping[NodeName, Session],
         departures: Mapping[NodeName, Departure],
         *,
+        traffic: TrafficLedger,
         samples: HubSamples,
         tracing: Tracing,
         clock: Clock,
     ) -> None:
         self._router = router
         self._sessions = sessions
-        self._sync = View(router, sessions, departures)
+        self._sync = View(router, sessions, departures, traffic)
         self._samples = samples
         self._tracing = tracing
         self._clock = clock

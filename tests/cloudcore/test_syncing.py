@@ -115,3 +115,13 @@ def test_rejections_and_lanes_have_tables() -> None:
     assert "pods/default/web  Invalid  no such runtime" in text
     assert "spec  3       1          12s" in text
     assert "held    link.daily_bytes" in text
+
+
+def test_the_days_bytes_are_told_with_what_they_went_to() -> None:
+    today = [
+        {"direction": "sent", "lane": lane, "kind": "pods", "bytes": 1500} for lane in ("spec", "delete", "bulk", "x")
+    ]
+    text = shown(traffic={"usedBytes": 6000, "dailyBytes": 10_000, "today": today})
+    assert "6,000 of 10,000 bytes today (UTC); most: spec pods 1,500, delete pods 1,500, bulk pods 1,500" in text
+    (line,) = [line for line in shown(traffic={"usedBytes": 6000, "dailyBytes": 0}).splitlines() if "traffic" in line]
+    assert line.split() == ["traffic", "6,000", "bytes", "today", "(UTC)"]

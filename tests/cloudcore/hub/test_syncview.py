@@ -128,3 +128,21 @@ async def test_a_deleted_node_leaves_nothing_behind() -> None:
         await running.client.delete("nodes", "", "edge-1")
         await settle()
         assert running.hub.departures == {}
+
+
+async def test_the_days_bytes_of_a_node_are_shown_by_lane_and_kind_and_stay_when_it_leaves() -> None:
+    async with cloud() as running:
+        edge = await connected(running)
+        await running.add_pod("web", "edge-1")
+        await settle()
+        traffic = status_of(running)["traffic"]
+        assert (traffic["dailyBytes"], traffic["usedBytes"]) == (0, sum(row["bytes"] for row in traffic["today"]))
+        assert ("sent", "spec", "pods") in {(row["direction"], row["lane"], row["kind"]) for row in traffic["today"]}
+        edge.link.close(1000, "away", running.clock.monotonic())
+        edge._driver.pump()
+        await settle(until=lambda: not running.hub.sessions)
+        away = status_of(running)
+        assert away["state"] == "Offline"
+        assert away["traffic"]["usedBytes"] >= traffic["usedBytes"]
+        (listed,) = running.hub.views.node_syncs()
+        assert "today" not in listed["status"]["traffic"]
