@@ -275,12 +275,14 @@ def decode_batch(data: Buffer) -> Batch:
         raise malformed("batch: unknown operation or a body over the limit")
     body_bytes = sum(sizes)
     _check_naming("batch", len(data) - body_bytes, count)
+    same_op = ops.count(ops[0]) == count
+    each_op = repeat(_OPS[ops[0]], count) if same_op else map(_OPS.__getitem__, ops)
     keys = map(_new_key, zip(resources, namespaces, names, strict=True))
-    columns = zip(map(_OPS.__getitem__, ops), keys, uids, versions, bodies, ids or repeat("", count), strict=True)
+    columns = zip(each_op, keys, uids, versions, bodies, ids or repeat("", count), strict=True)
     items = list(map(_new_item, columns))
     if Op.COMMAND in ops and not all(item.id for item in items if item.op is Op.COMMAND):
         raise malformed("batch: a command without an id")
-    alike = ops.count(ops[0]) == count == resources.count(resources[0])  # cheap here, where the columns still are
+    alike = same_op and resources.count(resources[0]) == count  # cheap here, where the columns still are
     return Batch(sequence, confirmed, items, len(fields) > 10 and fields[10] == 1, body_bytes, alike)
 
 
