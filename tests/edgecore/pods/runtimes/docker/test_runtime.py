@@ -22,12 +22,13 @@ from edgecore.pods.runtimes.base import (
     RuntimeUnavailable,
     StartRefused,
 )
-from edgecore.pods.runtimes.docker import labels
+from edgecore.pods.runtimes.docker import labels, states
 from edgecore.pods.runtimes.docker.runtime import DockerRuntime
 from edgecore.pods.runtimes.docker.settings import DockerSettings
-from edgecore.pods.runtimes.specs import Dns, HostAlias, HostPort, Resources, SandboxSpec, Security
+from edgecore.pods.runtimes.specs import Credentials, Dns, HostAlias, HostPort, Resources, SandboxSpec, Security
 from tests.contracts.runtime import POD, Ears, RuntimeContract, container
 from tests.support.dockers import BUSYBOX_IMAGE, PAGE, WEB_IMAGE, DockerEngine
+from tests.support.imageregistry import image_registry
 from tests.support.waiting import aeventually
 
 pytestmark = pytest.mark.e2e
@@ -311,3 +312,64 @@ def _fetch(url: str) -> str:
             return str(answer.read().decode())
     except OSError:
         return ""
+
+
+class TestRegistries:
+    @staticmethod
+    def spec(image: str, *credentials: Credentials, **fields: Any) -> ContainerSpec:
+        # Its program is not in the image: that Docker says so tells that the image was there.
+        base = ContainerSpec(container(), "default", "web", image, ("/none",), credentials=credentials)
+        return replace(base, **fields)
+
+    async def test_a_private_image_comes_with_the_right_password(self, stage: DockerStage) -> None:
+        runtime, told = stage.runtime(), Told()
+        await runtime.open(Ears())
+        with image_registry() as registry:
+            wrong, right = (Credentials(registry.host, "ann", word) for word in ("guess", registry.password))
+            with pytest.raises(StartRefused) as refusal:
+                await runtime.start(self.spec(registry.tagged, wrong), told)
+            assert refusal.value.reason == "ErrImagePull"
+            assert told.reasons == ["Pulling", "Failed"]
+            with pytest.raises(StartRefused) as refusal:
+                await runtime.start(self.spec(registry.tagged, wrong, right), told)
+            assert refusal.value.reason == "RunContainerError"
+            assert told.reasons[2:] == ["Pulling", "Pulled", "Created"]
+
+    async def test_an_image_by_its_digest(self, stage: DockerStage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        with image_registry() as registry:
+            name = f"{registry.host}/team/app@{registry.digest}"
+            right = Credentials(registry.host, "ann", registry.password)
+            with pytest.raises(StartRefused) as refusal:
+                await runtime.start(self.spec(name, right))
+            assert refusal.value.reason == "RunContainerError"
+            engine = stage.docker.engine()
+            image = await engine.image(name)
+            await engine.close()
+            assert image is not None
+            assert states.image_id_of(image) == f"docker-pullable://{name}"
+
+    async def test_a_device_that_is_cut_off_goes_on_with_what_it_has(self, stage: DockerStage) -> None:
+        runtime, told = stage.runtime(), Told()
+        await runtime.open(Ears())
+        with image_registry() as registry:
+            right = Credentials(registry.host, "ann", registry.password)
+            spec = self.spec(registry.tagged, right, pull_policy="Always")
+            with pytest.raises(StartRefused, match="none"):
+                await runtime.start(spec)
+        with pytest.raises(StartRefused) as refusal:
+            await runtime.start(spec, told)
+        assert refusal.value.reason == "RunContainerError"
+        assert told.reasons == ["Pulling", "PullFallback", "Created"]
+
+
+class Told:
+    """Hears what is worth an Event."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    async def __call__(self, reason: str, message: str, warning: bool) -> None:
+        assert "se:cret" not in message
+        self.reasons.append(reason)
