@@ -18,7 +18,6 @@ from protocol.configuration import DaemonSettings, resolve, sources_of, split_at
 from protocol.errors import UsageError
 from protocol.linkconfiguration import LinkSection, gather_flags
 
-
 RUNTIMES: Final = ("process", "docker")
 """The runtimes there are."""
 
