@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecore.pods.probes import Known, Outcome, Probes, ProbeKind, ProbeSpec, probes_of
+from edgecore.pods.probes import Known, Outcome, ProbeKind, Probes, ProbeSpec, probes_of
 
 OK, BAD, ERROR, WARN = Outcome.SUCCESS, Outcome.FAILURE, Outcome.UNKNOWN, Outcome.WARNING
 STARTUP, LIVENESS, READINESS = ProbeKind.STARTUP, ProbeKind.LIVENESS, ProbeKind.READINESS
