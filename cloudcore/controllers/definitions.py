@@ -65,7 +65,9 @@ class DefinitionController:
         if CLEANUP not in (body["metadata"].get("finalizers") or ()):
             return DONE
         resource = resource_of(body)
-        objects = await self._client.list(resource) if resource in self._kinds else []
+        # A built-in kind's objects are not the definition's that wanted its name.
+        own = resource in self._kinds and self._kinds.of(resource).custom is not None
+        objects = await self._client.list(resource) if own else []
         if not objects:
             await self._let_go(key, body)
             return DONE
@@ -110,6 +112,8 @@ class DefinitionController:
         if resource not in self._kinds or len(stored) < 2:
             return
         kept = self._kinds.of(resource)
+        if kept.custom is None:
+            return
         for each in await self._client.list(resource):
             if each["apiVersion"] != kept.api_version:
                 try:

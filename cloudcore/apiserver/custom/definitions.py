@@ -77,9 +77,13 @@ class Definitions:
             if self._made.pop(resource, ("",))[0] == record.uid:
                 self._table.replace(resource, ())
             return
-        if not is_true(body, ESTABLISHED):
+        if not is_true(body, ESTABLISHED) or self._is_built_in(resource):
             return
         made_of = (record.uid, body["metadata"].get("generation"), body["metadata"].get("deletionTimestamp"))
         if self._made.get(resource) != made_of:
             self._made[resource] = made_of
             self._table.replace(resource, rows_of(body))
+
+    def _is_built_in(self, resource: str) -> bool:
+        """Tell whether a definition would take a built-in kind's place, whatever its status has been made to say."""
+        return resource in self._table and self._table.of(resource).custom is None

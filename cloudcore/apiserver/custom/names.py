@@ -33,9 +33,12 @@ def resource_of(body: Body) -> str:
 
 
 def conflict_of(body: Body, rows: Iterable[Kind]) -> tuple[str, str]:
-    """Return reason and message of the first name that another kind of the group has; empty where all are free."""
+    """Return reason and message of the first name that another kind of the group has; empty where all are free.
+
+    A built-in kind is another one, also where all names are the same.
+    """
     names, own = names_of(body), resource_of(body)
-    others = [row for row in rows if row.group == body["spec"]["group"] and row.resource != own]
+    others = [row for row in rows if row.group == body["spec"]["group"] and (row.resource != own or row.custom is None)]
     taken = {name for row in others for name in (row.plural, row.singular, *row.short_names)}
     kinds = {name for row in others for name in (row.kind, row.list_kind)}
     wanted = (

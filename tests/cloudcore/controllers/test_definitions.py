@@ -7,7 +7,7 @@ import pytest
 from cloudcore.errors import MethodNotAllowed, NotFound
 from cloudcore.store.memory import MemoryStore
 from protocol.objects.conditions import is_true
-from protocol.objects.resources import CONFIG_MAPS, DEFINITIONS, NAMESPACES
+from protocol.objects.resources import CONFIG_MAPS, DEFINITIONS, LEASES, NAMESPACES
 from tests.support.controllers import Cloud, cloud
 from tests.support.definitions import CRONTABS, a_crontab, a_definition, a_version
 from tests.support.registries import a_configmap
@@ -41,6 +41,23 @@ async def test_a_definition_goes_after_its_objects(running: Cloud) -> None:
         await running.client.get(DEFINITIONS, "", CRONTABS)
     with pytest.raises(NotFound):
         await running.client.list(CRONTABS)
+
+
+async def test_a_built_in_kind_and_its_objects_outlive_a_definition_of_its_name(running: Cloud) -> None:
+    lease = {"metadata": {"name": "kept", "namespace": "default"}, "spec": {"holderIdentity": "x"}}
+    await running.client.create(LEASES, lease)
+    taking = a_definition(names={"plural": "leases", "singular": "lease", "kind": "Lease", "listKind": "LeaseList"})
+    taking["metadata"] = {"name": LEASES, "annotations": {"api-approved.kubernetes.io": "unapproved"}}
+    taking["spec"]["group"] = "coordination.k8s.io"
+    refused = await running.client.create(DEFINITIONS, taking)
+    assert not is_true(refused["status"]["conditions"], "Established")
+    said = {"status": {"conditions": [{"type": "Established", "status": "True", "reason": "x", "message": ""}]}}
+    await running.client.patch(DEFINITIONS, "", LEASES, said, subresource="status")
+    await running.client.delete(DEFINITIONS, "", LEASES)
+    await running.settle()
+    assert await running.client.list(DEFINITIONS) == []
+    kept = await running.client.get(LEASES, "default", "kept")
+    assert kept["apiVersion"] == "coordination.k8s.io/v1"
 
 
 async def test_a_deleted_definition_can_be_made_again(running: Cloud) -> None:

@@ -32,6 +32,11 @@ def test_names_of_the_same_group_are_taken(names: Body, reason: str) -> None:
     assert conflict_of(a_definition(names=names), [OTHER, ELSEWHERE])[0] == reason
 
 
+def test_a_built_in_kind_is_not_taken_over() -> None:
+    built_in = Kind(kind="CronTab", plural="crontabs", group="stable.example.com")
+    assert conflict_of(a_definition(), [built_in]) == ("PluralConflict", '"crontabs" is already in use')
+
+
 def test_free_names_establish() -> None:
     status = status_of_names(a_definition(), [], "now")
     body = {"status": status}
