@@ -249,48 +249,45 @@ class DockerRuntime:
         retry = 0
         while True:
             try:
+                if self._problem:
+                    since = self._wall() - _OVERLAP_S
+                    await self._compare()
                 async for event in self._engine.events(since):
                     retry = 0
-                    self._healthy()
                     await self._heard(event)
                 raise RuntimeUnavailable("the Docker daemon ended its stream of events")
             except OSError as error:
                 self._trouble(str(error))
             except Exception as error:
-                log.exception("an event of the Docker daemon cannot be taken in")
+                log.exception("what the Docker daemon says cannot be taken in")
                 self._trouble(str(error))
-            while True:
-                await asyncio.sleep(LOCAL.delay_s(retry, self._rng))
-                retry += 1
-                since = self._wall() - _OVERLAP_S
-                if await self._compare():
-                    break
+            await asyncio.sleep(LOCAL.delay_s(retry, self._rng))
+            retry += 1
 
     def _trouble(self, why: str) -> None:
         if not self._problem:
             log.warning("the Docker daemon is lost; trying until it is back", cause=why)
-        self._problem = why
+        self._problem = why or "the Docker daemon does not answer"
 
     def _healthy(self) -> None:
         if self._problem:
             log.info("the Docker daemon is back")
         self._problem = ""
 
-    async def _compare(self) -> bool:
-        """Look at every instance that should run; return whether the engine answered."""
-        try:
-            await self._engine.about()
-            for state in [state for state in self._known.values() if state.exit is None]:
-                await self._look(state.id, _docker_id(state))
-            for pod, sandbox in list(self._sandboxes.held.items()):
-                found = await self._engine.inspect(sandbox.id)
-                if found is None or not states.is_running(found):
-                    await self._sandbox_died(pod)
-        except OSError as error:
-            self._trouble(str(error))
-            return False
+    async def _compare(self) -> None:
+        """Look at every instance and sandbox that should run.
+
+        Raises:
+            OSError: The engine does not answer.
+        """
+        await self._engine.about()
+        for state in [state for state in self._known.values() if state.exit is None]:
+            await self._look(state.id, _docker_id(state))
+        for pod, sandbox in list(self._sandboxes.held.items()):
+            found = await self._engine.inspect(sandbox.id)
+            if found is None or not states.is_running(found):
+                await self._sandbox_died(pod)
         self._healthy()
-        return True
 
     async def _heard(self, event: Answer) -> None:
         actor = event.get("Actor") or {}
