@@ -119,7 +119,7 @@ class CloudCore:
         views, registry = self.hub.views, self.registry
         registry.provide(NODE_LINKS, views.node_links)
         registry.provide(NODE_METRICS, views.node_metrics)
-        registry.provide(POD_METRICS, views.pod_metrics)
+        registry.provide_namespaced(POD_METRICS, views.pod_metrics)
         registry.provide(NODE_SYNCS, views.node_syncs, views.node_sync)
         registry.provide(OBJECT_TRACES, views.object_traces)
         registry.take(OBJECT_TRACES, views.arm_trace, self.hub.tracing.disarm)

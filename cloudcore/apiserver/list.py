@@ -82,7 +82,7 @@ async def list_objects(registry: Registry, target: Target, options: ListOptions 
     selection = select(target.version or target.kind, options.label_selector, options.field_selector, target.name)
     if target.kind.virtual:
         place = target.namespace
-        records = [each for each in registry.virtual_records(target.kind) if place in {"", each.key.namespace}]
+        records = [each for each in registry.virtual_records(target.kind, place) if place in {"", each.key.namespace}]
         return Page(await selected(selection, records), registry.store.revision)
     at, after = _position(registry, options)
     try:

@@ -22,6 +22,8 @@ from protocol.objects.times import timestamp
 Provider = Callable[[], list[Body]]
 """Returns the present objects of a virtual kind, complete but for ``resourceVersion``."""
 
+NamespacedProvider = Callable[[str, str], list[Body]]
+"""Returns those of a namespace (empty: of all) that have a name (empty: any)."""
 Finder = Callable[[str], Body | None]
 """Returns the object of a virtual kind by its name, in more detail than a list if it likes; None: there is none."""
 
@@ -63,6 +65,7 @@ class Registry:
     rng: Random = field(default_factory=Random)
     tokens: TokenIssuer | None = None
     _providers: dict[str, Provider] = field(default_factory=dict)
+    _namespaced: dict[str, NamespacedProvider] = field(default_factory=dict)
     _finders: dict[str, Finder] = field(default_factory=dict)
     _takers: dict[str, tuple[Creator, Remover]] = field(default_factory=dict)
 
@@ -86,6 +89,15 @@ class Registry:
         self._providers[resource] = provider
         if finder is not None:
             self._finders[resource] = finder
+
+    def provide_namespaced(self, resource: str, provider: NamespacedProvider) -> None:
+        """Register where the objects of a virtual kind in namespaces come from.
+
+        Raises:
+            NotFound: There is no such virtual kind.
+        """
+        self.provide(resource, lambda: provider("", ""))
+        self._namespaced[resource] = provider
 
     def take(self, resource: str, create: Creator, remove: Remover) -> None:
         """Register who takes new objects of a virtual kind that can be created, and removes them."""
@@ -118,12 +130,18 @@ class Registry:
             body = finder(name)
             return None if body is None else self._virtual_record(kind, body)
         key = ObjectKey(kind.resource, namespace, name)
-        return next((record for record in self.virtual_records(kind) if record.key == key), None)
+        return next((record for record in self.virtual_records(kind, namespace, name) if record.key == key), None)
 
-    def virtual_records(self, kind: Kind) -> list[Record]:
-        """Return the present objects of a virtual kind as records, sorted by name."""
-        provider = self._providers.get(kind.resource)
-        bodies = provider() if provider is not None else []
+    def virtual_records(self, kind: Kind, namespace: str = "", name: str = "") -> list[Record]:
+        """Return the present objects of a virtual kind as records, sorted by name.
+
+        ``namespace`` and ``name`` spare work where the kind's provider knows them; others may come all the same.
+        """
+        provider, namespaced = self._providers.get(kind.resource), self._namespaced.get(kind.resource)
+        if namespaced is not None:
+            bodies = namespaced(namespace, name)
+        else:
+            bodies = provider() if provider is not None else []
         return sorted((self._virtual_record(kind, body) for body in bodies), key=lambda record: record.key)
 
     def _virtual_record(self, kind: Kind, body: Body) -> Record:

@@ -58,10 +58,21 @@ class HubViews:
         """Return a NodeMetrics object for each connected Node."""
         return node_metrics(self._router.records(NODES), self._sessions)
 
-    def pod_metrics(self) -> list[Body]:
-        """Return a PodMetrics object for each Pod that its node measures."""
+    def pod_metrics(self, namespace: str = "", name: str = "") -> list[Body]:
+        """Return a PodMetrics object for each Pod that its node measures.
+
+        Args:
+            namespace: Of this namespace only; empty for all.
+            name: Of this name only; empty for any.
+        """
         told = {node for node, session in self._sessions.items() if session.readings}
-        pods = [record for record in self._router.records(PODS) if self._router.node_of(record.key) in told]
+        pods = [
+            record
+            for record in self._router.records(PODS)
+            if namespace in {"", record.key.namespace}
+            and name in {"", record.key.name}
+            and self._router.node_of(record.key) in told
+        ]
         return pod_metrics(pods, self._samples)
 
     def node_syncs(self) -> list[Body]:

@@ -6,6 +6,7 @@ from cloudcore.apiserver.get import get
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.errors import MethodNotAllowed, NotFound
+from protocol.objects.keys import Body
 from protocol.objects.resources import POD_METRICS
 from tests.support.registries import a_configmap, a_deployment, a_pod, target
 
@@ -56,12 +57,19 @@ async def test_a_virtual_object_comes_from_its_provider(registry: Registry) -> N
 
 async def test_virtual_objects_of_one_name_are_told_apart_by_namespace(registry: Registry) -> None:
     places = ("blue", "green")
-    registry.provide(POD_METRICS, lambda: [{"metadata": {"name": "web", "namespace": place}} for place in places])
+    asked: list[tuple[str, str]] = []
+
+    def provider(namespace: str, name: str) -> list[Body]:
+        asked.append((namespace, name))
+        return [{"metadata": {"name": "web", "namespace": place}} for place in places]
+
+    registry.provide_namespaced(POD_METRICS, provider)
     for place in places:
         record = await get(registry, target(registry, POD_METRICS, place, "web"))
         assert record.key.namespace == place
     with pytest.raises(NotFound):
         await get(registry, target(registry, POD_METRICS, "red", "web"))
+    assert asked == [("blue", "web"), ("green", "web"), ("red", "web")]
 
 
 def test_only_a_virtual_kind_takes_a_provider(registry: Registry) -> None:

@@ -77,7 +77,10 @@ async def test_metrics_are_those_of_the_pods_that_are_measured() -> None:
         assert metrics["window"] == "10s"
         assert metrics["timestamp"].endswith("Z")
         assert metrics["containers"] == [{"name": "c", "usage": {"cpu": "250m", "memory": "2048Ki"}}]
-        [node] = running.hub.views.node_metrics()
+        views = running.hub.views
+        assert views.pod_metrics("default", "web") == [metrics]
+        assert views.pod_metrics("other") == views.pod_metrics("default", "other") == []
+        [node] = views.node_metrics()
         assert (node["window"], node["timestamp"]) == (metrics["window"], metrics["timestamp"])
 
 
