@@ -66,7 +66,17 @@ def test_a_heartbeat_stays_small_and_nothing_waits_for_ever() -> None:
         assert len(told) <= MAX_AT_ONCE
         heard |= told.keys()
     assert heard == many(350).keys()
-    assert len(HeartbeatEncoder().encode(Load(), many(5000, 1 << 40))) < 2048
+
+
+def test_a_reader_that_knows_no_readings_takes_any_heartbeat() -> None:
+    """It takes a map of at most 256 whole numbers, in a frame of 4 KiB."""
+    encoder = HeartbeatEncoder()
+    busy = Load(*[1 << 40] * len(Load.__slots__))
+    for _ in range(3):
+        body = encoder.encode(busy, many(5000, 1 << 40))
+        told = msgpack.unpackb(body, strict_map_key=False, max_map_len=256)
+        assert all(type(field) is int and type(value) is int and value >= 0 for field, value in told.items())
+        assert len(body) < 2048
 
 
 def test_everything_is_told_again_within_the_time_stated() -> None:
