@@ -295,7 +295,9 @@ class MetaStore:
         refused = verdict.outcome is Outcome.REJECTED
         if refused:
             log.warning("report refused by the cloud", object=str(key), code=verdict.code, cause=verdict.reason)
-        pod_left = key.resource == POD_STATUS and self._slice.row(key._replace(resource=PODS)) is None
+        # While the pod is held its end is remembered too: a cloud restored from a backup has to be told again.
+        about_pod = key.resource in (POD_STATUS, POD_FINISHED)
+        pod_left = about_pod and self._slice.row(key._replace(resource=PODS)) is None
         change = self._upstream.settled(key, generation, gone=refused or pod_left)
         if change is not None:
             self._writer.keep([change])

@@ -93,7 +93,7 @@ class Upstream:
         report = self._reports.get(key)
         if report is None or report.generation != generation:
             return None
-        if gone or key.resource == POD_FINISHED:
+        if gone:
             del self._reports[key]
             return DropReport(key)
         self._reports[key] = replace(report, owed=False)

@@ -327,6 +327,30 @@ class MetaStoreContract:
         await session(store, 2, incarnation="inc-2")
         assert [row.key.resource for row in store.owed()] == ["nodes/status"]
 
+    async def test_a_restored_cloud_hears_again_that_a_pod_has_finished(self, lab: MetaLab) -> None:
+        """The first cloud had removed the pod and was rolled back before its delete arrived here."""
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.pod_finished("default", "web", Uid("uid-web"))
+        (owed,) = store.owed()
+        store.acknowledged(owed.key, owed.generation, APPLIED)
+        assert store.owed() == []
+        store = await lab.restart(store)
+        await session(store, 2, incarnation="inc-2")
+        assert [row.key.resource for row in store.owed()] == ["pods"]
+
+    async def test_a_refused_end_can_be_told_anew(self, lab: MetaLab) -> None:
+        store = lab.store()
+        await session(store)
+        await store.apply([put("web", 5)], 1)
+        await store.pod_finished("default", "web", Uid("uid-web"))
+        (owed,) = store.owed()
+        store.acknowledged(owed.key, owed.generation, Verdict.rejected("Forbidden", "it is not being deleted"))
+        assert store.owed() == []
+        await store.pod_finished("default", "web", Uid("uid-web"))
+        assert len(store.owed()) == 1
+
     async def test_reports_about_a_pod_go_with_it(self, lab: MetaLab) -> None:
         store = lab.store()
         await session(store)
