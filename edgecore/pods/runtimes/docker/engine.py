@@ -173,7 +173,8 @@ class Engine:
 
     async def events(self, since: float) -> AsyncGenerator[Answer, None]:
         """Yield ends of the owner's containers from ``since`` (seconds since the epoch) on, until the stream breaks."""
-        filters = {"type": ["container"], "event": ["die"], "label": [f"{OWNER}={self._owner}"]}
+        # The second name is Podman's.
+        filters = {"type": ["container"], "event": ["die", "died"], "label": [f"{OWNER}={self._owner}"]}
         with _asking():
             query = self._api._query(  # noqa: SLF001 - its own reader of events has a queue without a bound
                 "events",

@@ -168,7 +168,7 @@ class DockerRuntime:
         if any(known[:2] == spec.id[:2] and known.attempt > spec.id.attempt for known in self._known):
             # The machine has not heard yet of what was found when the engine came back.
             raise StartRefused("RunContainerError", f"a later instance of container {spec.id.name} exists")
-        held = self._sandboxes.held.get(spec.id.pod)
+        held = self._sandboxes.running(spec.id.pod)
         if held is None:
             await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
             held = self._sandboxes.held[spec.id.pod]
@@ -303,9 +303,11 @@ class DockerRuntime:
 
     async def _sandbox_died(self, pod: Uid) -> None:
         """End what runs of a pod that has lost its sandbox: its containers would have different networks."""
-        log.warning("a pod has lost its sandbox; its containers are started again", pod=pod)
-        self._sandboxes.forget(pod)
-        for state in [state for state in self._known.values() if state.id.pod == pod and state.exit is None]:
+        self._sandboxes.ended(pod)
+        orphans = [state for state in self._known.values() if state.id.pod == pod and state.exit is None]
+        if orphans:
+            log.warning("a pod has lost its sandbox; its containers are started again", pod=pod)
+        for state in orphans:
             await self._engine.kill(_docker_id(state), "SIGKILL")
 
     async def _look(self, container: ContainerId, docker_id: str) -> None:
@@ -383,7 +385,7 @@ class DockerRuntime:
         await self._engine.kill(_docker_id(state), str(name))
 
     async def release_pod(self, pod: Uid) -> None:
-        """Remove the pod's sandbox."""
+        """End the pod's sandbox, and with it its network address."""
         await self._sandboxes.release(pod)
 
     async def remove_pod(self, pod: Uid) -> None:
@@ -392,12 +394,15 @@ class DockerRuntime:
         # Pods of other runtimes are not held up by an engine that does not answer.
         if not mine and pod not in self._sandboxes.held:
             return
-        found = await self._engine.list(f"{labels.POD_UID}={pod}")
+        pod_label = f"{labels.POD_UID}={pod}"
+        # In this order: Podman lets no sandbox go before the containers that joined it.
+        found = await self._engine.list(pod_label, f"{labels.TYPE}={labels.CONTAINER}")
+        found += await self._engine.list(pod_label, f"{labels.TYPE}={labels.SANDBOX}")
         dropped = {container: self._known.pop(container) for container in mine}
         try:
             for docker_id in found:
                 await self._engine.remove(docker_id)
-            await self._sandboxes.release(pod)
+            self._sandboxes.forget(pod)
             await asyncio.to_thread(self._last_words.forget_pod, pod)
         except OSError:
             self._known |= dropped

@@ -54,12 +54,21 @@ class Sandboxes:
         self._settings = settings
         self._resolver = resolver or host_resolver
         self._held: dict[Uid, Sandbox] = {}
+        self._ended: set[Uid] = set()
         self.oom_floor = _LEAST_OOM_SCORE
 
     @property
     def held(self) -> Mapping[Uid, Sandbox]:
         """The sandboxes there are, by pod."""
         return self._held
+
+    def running(self, pod: Uid) -> Sandbox | None:
+        """Return the pod's sandbox, unless there is none or it is known to have ended."""
+        return None if pod in self._ended else self._held.get(pod)
+
+    def ended(self, pod: Uid) -> None:
+        """Note that the pod's sandbox has ended."""
+        self._ended.add(pod)
 
     def adopt(self, pod: Uid, inspected: Mapping[str, Any]) -> None:
         """Take over a sandbox that an earlier agent made."""
@@ -75,12 +84,21 @@ class Sandboxes:
             OSError: The engine failed.
         """
         held = self._held.get(spec.pod)
-        if held is not None:
-            inspected = await self._engine.inspect(held.id)
-            if inspected is not None and states.is_running(inspected):
-                return held
-            await self.release(spec.pod)
-        return await self._make(spec, image)
+        inspected = await self._engine.inspect(held.id) if held is not None else None
+        self._ended.discard(spec.pod)
+        if held is None or inspected is None:
+            return await self._make(spec, image)
+        return held if states.is_running(inspected) else await self._wake(spec.pod, held)
+
+    async def _wake(self, pod: Uid, held: Sandbox) -> Sandbox:
+        """Start a sandbox again that has ended; it may get another address."""
+        try:
+            await self._engine.start(held.id)
+        except EngineError as error:
+            raise StartRefused("CreatePodSandboxError", f"Failed to start pod sandbox: {error.message}") from None
+        inspected = await self._engine.inspect(held.id)
+        self._held[pod] = Sandbox(held.id, states.address_of(inspected or {}))
+        return self._held[pod]
 
     async def _make(self, spec: SandboxSpec, image: str) -> Sandbox:
         try:
@@ -125,19 +143,19 @@ class Sandboxes:
         return inspected
 
     async def release(self, pod: Uid) -> None:
-        """Remove the pod's sandbox, where there is one.
+        """End the pod's sandbox, where there is one; its containers, which name it, go before it is removed.
 
         Raises:
-            OSError: It may still be there.
+            OSError: It may still run.
         """
         held = self._held.get(pod)
         if held is not None:
-            await self._engine.remove(held.id)
-            self._held.pop(pod, None)
+            await self._engine.kill(held.id, "SIGKILL")
 
     def forget(self, pod: Uid) -> None:
         """Know no sandbox of the pod any more."""
         self._held.pop(pod, None)
+        self._ended.discard(pod)
 
 
 def host_resolver(path: Path = _RESOLV_CONF) -> configs.HostResolver:

@@ -263,7 +263,10 @@ class TestSandboxes:
         await runtime.release_pod(POD)
         await runtime.release_pod(POD)
         engine = stage.docker.engine(str(stage.root))
-        assert await engine.list("io.kubernetes.docker.type=podsandbox") == []
+        (found,) = await engine.list("io.kubernetes.docker.type=podsandbox")
+        inspected = await engine.inspect(found)
+        assert inspected is not None
+        assert not inspected["State"]["Running"]
         await engine.close()
         assert list(await stage.runtime().open(Ears())) == [ended]
 
