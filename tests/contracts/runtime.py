@@ -19,6 +19,7 @@ from edgecore.pods.runtimes.base import (
     Runtime,
     StartRefused,
 )
+from edgecore.pods.runtimes.specs import SandboxSpec
 from protocol.objects.keys import Uid
 from tests.support.waiting import aeventually
 
@@ -233,3 +234,13 @@ class RuntimeContract:
         await ears.next()
         with pytest.raises(NotRunning):
             await runtime.exec(container(), stage.says("well", 0), 30)
+
+    async def test_what_containers_share_is_made_once_and_may_be_let_go_of_twice(self, stage: Stage) -> None:
+        runtime = stage.runtime()
+        await runtime.open(Ears())
+        shared = SandboxSpec(POD, "default", "web")
+        assert await runtime.prepare(shared) == await runtime.prepare(shared)
+        await runtime.release_pod(POD)
+        await runtime.release_pod(POD)
+        await runtime.remove_pod(POD)
+        assert list(await stage.runtime().open(Ears())) == []

@@ -19,6 +19,7 @@ from edgecore.pods.runtimes.process import launch, proc, records, supervisor
 from edgecore.pods.runtimes.process import runtime as runtimes
 from edgecore.pods.runtimes.process.folders import PodFolder
 from edgecore.pods.runtimes.process.runtime import PACKAGE_ROOT, ProcessRuntime, ProcessSettings, SupervisorLost
+from edgecore.pods.runtimes.specs import Security
 from protocol.filelock import FileLock
 from protocol.objects.keys import Uid
 from tests.contracts.runtime import POD, Ears, RuntimeContract, container
@@ -138,6 +139,11 @@ class TestProcessRuntime(RuntimeContract):
 
 
 class TestContainers:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="an agent that is not root runs nothing as root")
+    async def test_what_must_not_be_root_and_states_no_user_is_refused(self, stage: ProcessStage) -> None:
+        with pytest.raises(StartRefused, match="runAsNonRoot"):
+            await run(stage, "true", security=Security(run_as_non_root=True))
+
     async def test_output_lands_in_the_log(self, stage: ProcessStage) -> None:
         state, runtime = await run(stage, "sh", "-c", "echo out; sleep 0.01; echo err >&2; sleep 0.01; printf rest")
         assert state.exit is not None
