@@ -8,6 +8,7 @@ from typing import Literal
 
 from cloudcore.apiserver.kinds.kind import Kind
 from protocol.objects.keys import ObjectKey
+from protocol.objects.wellknown import NODE_USER_PREFIX, NODES_GROUP
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 
@@ -42,6 +43,12 @@ class Context:
     uid: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     require: Callable[[str], None] = _permit
+
+    @property
+    def node(self) -> str:
+        """The node that asks; empty where it is none."""
+        is_node = NODES_GROUP in self.groups and self.user.startswith(NODE_USER_PREFIX)
+        return self.user.removeprefix(NODE_USER_PREFIX) if is_node else ""
 
 
 @dataclass(frozen=True, slots=True)

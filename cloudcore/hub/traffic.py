@@ -15,11 +15,9 @@ from cloudcore.errors import ApiError, NotFound
 from cloudcore.store.base import Store
 from protocol.objects.keys import NodeName, ObjectKey
 from protocol.objects.resources import LEASES
-from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE, TRAFFIC
 from protocol.traffic import DAY_S, TrafficKey, TrafficMeter, sum_by_key
 
-TRAFFIC: Final = "edge.aiokubeedge.io/traffic"
-"""Annotation of a node's Lease: the UTC day and the bytes of that day, ``2026-03-01 1234567``."""
 CHECKPOINT_S: Final = 300.0
 
 

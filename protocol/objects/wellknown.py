@@ -41,6 +41,8 @@ UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
 NODE_USER_PREFIX: Final = "system:node:"
 NODES_GROUP: Final = "system:nodes"
 NODE_LEASE_NAMESPACE: Final = "kube-node-lease"
+TRAFFIC: Final = "edge.aiokubeedge.io/traffic"
+"""Annotation of a node's Lease: the UTC day and the bytes of that day, ``2026-03-01 1234567``; the cloud's own."""
 
 # The ConfigMap of every namespace that has the authority's certificate.
 ROOT_CA: Final = "kube-root-ca.crt"

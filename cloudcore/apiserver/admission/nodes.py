@@ -1,18 +1,27 @@
-"""Admission: the annotations of a Node that carry its identity are set at join and by nobody else.
+"""Admission: what is said about a node that the node itself, or not everybody, may say.
 
-Another cloud may have this one's API server as its store, and joins devices with an administrator's rights. So
-administrators may set them, and a change that leaves them out still keeps them.
+The annotations of a Node that carry its identity are set at join and by nobody else. Another cloud may have this
+one's API server as its store, and joins devices with an administrator's rights. So administrators may set them, and a
+change that leaves them out still keeps them.
+
+Of its Lease a node renews the time and what belongs to it; the rest would reach further than the node itself: an
+owner has the garbage collector remove what it owns, a duration of weeks hides that the node is gone, and the bytes of
+the day are what its cap is held against.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
-from protocol.objects.keys import Body
-from protocol.objects.resources import NODES
-from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID
+from cloudcore.errors import Forbidden, NotFound
+from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resources import LEASES, NODES
+from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, TRAFFIC
+
+LONGEST_LEASE_S: Final = 3600
+"""The longest ``leaseDurationSeconds`` a node may give its Lease."""
 
 _PROTECTED: Final = (INSTANCE_ID, CERTIFICATE)
 _OWN_PREFIX: Final = "system:"
@@ -52,6 +61,57 @@ class NodeIdentity:
                 raise failures.forbidden(target.kind, target.name, f"annotation {name} is set when a node joins")
 
 
-def _annotations(node: Body) -> Body:
-    annotations: Body = node["metadata"].get("annotations") or {}
+class NodeLease:
+    """Holds a node to what is its own to say in its Lease; which Lease that is, the authorizer has seen to."""
+
+    validating = True
+
+    def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
+        """Take part in creations and updates of leases."""
+        return operation is not Operation.DELETE and resource == LEASES and not subresource
+
+    async def admit(self, admission: Admission) -> None:
+        """Refuse a node foreign owners, a long duration, and any change of what the cloud counts.
+
+        What is as it was before is not asked about: a node can always renew.
+
+        Raises:
+            Forbidden: The Lease says what is not the node's to say.
+        """
+        node = admission.context.node
+        if not node:
+            return
+        body, old = admission.body, admission.old or {"metadata": {}}
+        if _annotations(body).get(TRAFFIC) != _annotations(old).get(TRAFFIC):
+            raise _refused(admission, f"node {node!r} may not change the annotation {TRAFFIC}, which the cloud writes")
+        seconds = _duration(body)
+        if seconds is not None and seconds > LONGEST_LEASE_S and seconds != _duration(old):
+            why = f"node {node!r} may not set spec.leaseDurationSeconds above {LONGEST_LEASE_S}"
+            raise _refused(admission, why)
+        kept = old["metadata"].get("ownerReferences") or []
+        for owner in body["metadata"].get("ownerReferences") or []:
+            if owner not in kept and not await _is_own_node(admission, node, owner):
+                raise _refused(admission, f"node {node!r} may set only its own Node as owner of its lease")
+
+
+async def _is_own_node(admission: Admission, node: str, owner: Body) -> bool:
+    if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) != ("v1", "Node", node):
+        return False
+    try:
+        record = await admission.store.get(ObjectKey(NODES, "", node))
+    except NotFound:
+        return False
+    return bool(owner.get("uid") == record.uid)
+
+
+def _duration(lease: Body) -> Any:
+    return (lease.get("spec") or {}).get("leaseDurationSeconds")
+
+
+def _refused(admission: Admission, why: str) -> Forbidden:
+    return failures.forbidden(admission.target.kind, admission.target.name, why)
+
+
+def _annotations(body: Body) -> Body:
+    annotations: Body = body["metadata"].get("annotations") or {}
     return annotations

@@ -19,7 +19,7 @@ from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.limits import LimitBounds, LimitDefaults
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
 from cloudcore.apiserver.admission.nodeports import NodePorts
-from cloudcore.apiserver.admission.nodes import NodeIdentity
+from cloudcore.apiserver.admission.nodes import NodeIdentity, NodeLease
 from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass
 from cloudcore.apiserver.admission.quotas import ResourceQuotas
 from cloudcore.apiserver.admission.roles import RoleEscalation
@@ -65,6 +65,7 @@ def admission_chain(
             ServiceAccounts(rng),
             DisconnectPolicy(),
             NodeIdentity(),
+            NodeLease(),
             Requester(),
             CertificateSubject(),
             ConditionTimes(),

@@ -19,7 +19,6 @@ from cloudcore.security.accounttokens import AccountClaims, Reference, mint
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.resources import NODES, PODS, SECRETS
 from protocol.objects.times import timestamp
-from protocol.objects.wellknown import NODE_USER_PREFIX, NODES_GROUP
 
 DEFAULT_S: Final = 3600
 SHORTEST_S: Final = 600
@@ -32,11 +31,12 @@ _BINDABLE: Final = {"Pod": PODS, "Secret": SECRETS, "Node": NODES}
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """What a token is bound to, as claims have it."""
+    """What a token is bound to, as claims have it, and the audiences that the pod's volumes name."""
 
     pod: Reference | None = None
     secret: Reference | None = None
     node: Reference | None = None
+    named: frozenset[str] = frozenset()
 
 
 async def create_token(registry: Registry, target: Target, body: Body, context: Context) -> Body:
@@ -45,7 +45,8 @@ async def create_token(registry: Registry, target: Target, body: Body, context: 
     Raises:
         BadRequest: The body is no request for this account, or names an object a token cannot be bound to.
         Conflict: The object to be bound to has another uid.
-        Forbidden: A node asks for a token that does not die with a pod of its own.
+        Forbidden: A node asks for a token that does not die with a pod of its own, or for an audience that neither
+            this API nor the pod has.
         Invalid: Its fields are wrong.
         NotFound: There is no such account, or no such object to be bound to.
     """
@@ -55,9 +56,10 @@ async def create_token(registry: Registry, target: Target, body: Body, context: 
     spec = _spec(target, body)
     record = await stored(registry, Target(target.kind, target.namespace, target.name))
     bound = await _bound(registry, target, spec.get("boundObjectRef"))
-    _hold_node(target, context, bound)
     seconds = _seconds(spec, context)
     audiences = tuple(spec.get("audiences") or issuer.audiences)
+    _hold_node(target, context, bound)
+    _hold_audiences(target, context, bound, set(audiences) - set(issuer.audiences))
     now = registry.clock()
     claims = AccountClaims(
         target.namespace,
@@ -163,7 +165,8 @@ async def _bound(registry: Registry, target: Target, reference: Body | None) -> 
         raise BadRequest(
             f'cannot bind token for serviceaccount "{target.name}" to pod running with different serviceaccount name.'
         )
-    return _Bound(pod=Reference(name, uid), node=await _node_of(registry, spec.get("nodeName", "")))
+    node = await _node_of(registry, spec.get("nodeName", ""))
+    return _Bound(pod=Reference(name, uid), node=node, named=_audiences_of(spec))
 
 
 async def _found(registry: Registry, key: ObjectKey, wanted_uid: str) -> tuple[Any, Uid]:
@@ -196,13 +199,37 @@ def _hold_node(target: Target, context: Context, bound: _Bound) -> None:
     Raises:
         Forbidden: It does not.
     """
-    if NODES_GROUP not in context.groups or not context.user.startswith(NODE_USER_PREFIX):
+    node = context.node
+    if not node:
         return
-    node = context.user.removeprefix(NODE_USER_PREFIX)
     if bound.pod is None:
         raise _refused(target, "node requested token not bound to a pod")
     if bound.node is None or bound.node.name != node:
         raise _refused(target, "node requested token bound to a pod scheduled on a different node")
+
+
+def _hold_audiences(target: Target, context: Context, bound: _Bound, foreign: set[str]) -> None:
+    """Hold a node to the audiences of its pods: whoever takes over a device must not speak to others than they do.
+
+    Source: Kubernetes' ``ServiceAccountNodeAudienceRestriction``.
+
+    Raises:
+        Forbidden: It asks for another.
+    """
+    unnamed = sorted(foreign - bound.named) if context.node else ()
+    if unnamed:
+        listed = ", ".join(f'"{audience}"' for audience in unnamed)
+        raise _refused(target, f"audience {listed} not found in the pod's projected serviceAccountToken volumes")
+
+
+def _audiences_of(spec: Body) -> frozenset[str]:
+    """Return the audiences that a pod's projected token volumes name."""
+    sources = [
+        source.get("serviceAccountToken") or {}
+        for volume in spec.get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+    ]
+    return frozenset(audience for token in sources if (audience := token.get("audience")))
 
 
 def _refused(target: Target, why: str) -> Forbidden:

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from cloudcore.hub.settings import HubSettings
-from cloudcore.hub.traffic import CHECKPOINT_S, TRAFFIC, TrafficLedger
+from cloudcore.hub.traffic import CHECKPOINT_S, TrafficLedger
 from protocol.messages import Lane
 from protocol.objects.keys import NodeName
-from protocol.objects.wellknown import NODE_LEASE_NAMESPACE
+from protocol.objects.wellknown import NODE_LEASE_NAMESPACE, TRAFFIC
 from protocol.settings import LinkSettings
 from tests.support.clouds import Holding, cloud, settle
 

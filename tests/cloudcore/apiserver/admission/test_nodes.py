@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from cloudcore.apiserver.context import Context
+from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.create import create
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.update import update
 from cloudcore.errors import Forbidden
+from protocol.objects.keys import Body
 from tests.support.registries import target
 
 PINNED = {"edge.aiokubeedge.io/instance-id": "i-1", "edge.aiokubeedge.io/certificate": "ab"}
@@ -48,3 +49,72 @@ async def test_the_cloud_itself_pins_a_node(client: LocalClient) -> None:
     await client.create("nodes", a_node())
     patched = await client.patch("nodes", "", "edge-1", {"metadata": {"annotations": PINNED}})
     assert patched["metadata"]["annotations"] == PINNED
+
+
+NODE = Context("system:node:edge-1", ("system:nodes",))
+TRAFFIC = "edge.aiokubeedge.io/traffic"
+
+
+@pytest.fixture
+async def lease(client: LocalClient) -> Body:
+    """The Lease of edge-1 as the hub makes it."""
+    node = await client.create("nodes", a_node())
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "edge-1", "uid": node["metadata"]["uid"]}
+    metadata = {
+        "name": "edge-1",
+        "namespace": "kube-node-lease",
+        "ownerReferences": [owner],
+        "annotations": {TRAFFIC: "2026-03-01 5"},
+    }
+    spec = {"holderIdentity": "edge-1", "leaseDurationSeconds": 40}
+    return await client.create("leases.coordination.k8s.io", {"metadata": metadata, "spec": spec})
+
+
+async def rewrite(registry: Registry, lease: Body, context: Context = NODE, **metadata: Any) -> Body:
+    spec = metadata.pop("spec", lease["spec"])
+    target = Target(registry.kinds.of("leases.coordination.k8s.io"), "kube-node-lease", "edge-1")
+    body = {**lease, "metadata": {**lease["metadata"], "resourceVersion": "", **metadata}, "spec": spec}
+    return (await update(registry, target, body, context)).decode()
+
+
+async def test_a_node_renews_its_lease_and_owns_it(registry: Registry, lease: Body) -> None:
+    owners = lease["metadata"]["ownerReferences"]
+    spec = {**lease["spec"], "leaseDurationSeconds": 3600, "renewTime": "2026-03-01T00:00:00.000000Z"}
+    renewed = await rewrite(registry, lease, spec=spec, ownerReferences=[])
+    assert renewed["spec"] == spec
+    assert "ownerReferences" not in renewed["metadata"] or not renewed["metadata"]["ownerReferences"]
+    assert (await rewrite(registry, lease, ownerReferences=owners))["metadata"]["ownerReferences"] == owners
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        {"kind": "Node", "name": "edge-2"},
+        {"kind": "Pod", "name": "edge-1"},
+        {"kind": "Node", "name": "edge-1", "uid": "of-another"},
+    ],
+    ids=["another node", "a pod", "a node of its name"],
+)
+async def test_a_node_gives_its_lease_no_other_owner(registry: Registry, lease: Body, owner: dict[str, str]) -> None:
+    foreign = {**lease["metadata"]["ownerReferences"][0], **owner}
+    with pytest.raises(Forbidden, match="only its own Node as owner"):
+        await rewrite(registry, lease, ownerReferences=[foreign])
+    assert (await rewrite(registry, lease, Context("admin"), ownerReferences=[foreign]))["metadata"]["ownerReferences"]
+    # What somebody else has put there does not keep the node from renewing.
+    await rewrite(registry, lease, ownerReferences=[foreign])
+
+
+async def test_a_node_cannot_hide_that_it_is_gone(registry: Registry, lease: Body) -> None:
+    long = {**lease["spec"], "leaseDurationSeconds": 3601}
+    with pytest.raises(Forbidden, match="leaseDurationSeconds above 3600"):
+        await rewrite(registry, lease, spec=long)
+    await rewrite(registry, lease, Context("admin"), spec=long)
+    await rewrite(registry, lease, spec=long)
+
+
+async def test_a_node_does_not_write_its_own_traffic_bill(registry: Registry, lease: Body) -> None:
+    for wanted in ({TRAFFIC: "2026-03-01 0"}, {}):
+        with pytest.raises(Forbidden, match="traffic, which the cloud writes"):
+            await rewrite(registry, lease, annotations=wanted)
+    kept = await rewrite(registry, lease, annotations={**lease["metadata"]["annotations"], "note": "x"})
+    assert kept["metadata"]["annotations"]["note"] == "x"

@@ -43,10 +43,10 @@ def claims_of(made: Body) -> AccountClaims:
     return read(TokenIssuer(KEYS), made["status"]["token"])
 
 
-async def bound_pod(client: LocalClient, node: str = "edge-1") -> Body:
+async def bound_pod(client: LocalClient, node: str = "edge-1", **spec: Any) -> Body:
     if node:
         await client.create("nodes", {"metadata": {"name": node}})
-    pod = await client.create("pods", a_pod("p", serviceAccountName="default"))
+    pod = await client.create("pods", a_pod("p", serviceAccountName="default", **spec))
     if node:
         await client.bind("default", "p", node, uid=Uid(pod["metadata"]["uid"]))
     return pod
@@ -139,3 +139,17 @@ async def test_a_node_gets_tokens_that_die_with_its_own_pods_and_no_others(
         await request(registry, {}, NODE)
     with pytest.raises(Forbidden, match="scheduled on a different node"):
         await request(registry, bound_to("Pod", "p"), Context("system:node:edge-2", ("system:nodes",)))
+
+
+async def test_a_node_gets_tokens_for_this_api_and_for_whom_the_pods_volumes_name(
+    registry: Registry, client: LocalClient
+) -> None:
+    sources = [{"configMap": {"name": "c"}}, {"serviceAccountToken": {"path": "token", "audience": "vault"}}]
+    await bound_pod(client, volumes=[{"name": "t", "projected": {"sources": sources}}, {"name": "e", "emptyDir": {}}])
+    for audience in ("vault", ISSUER):
+        made = await request(registry, {**bound_to("Pod", "p"), "audiences": [audience]}, NODE)
+        assert made["spec"]["audiences"] == [audience]
+    wanted = {**bound_to("Pod", "p"), "audiences": ["vault", "bank"]}
+    with pytest.raises(Forbidden, match='audience "bank" not found in the pod\'s projected'):
+        await request(registry, wanted, NODE)
+    assert (await request(registry, wanted))["spec"]["audiences"] == ["vault", "bank"]
