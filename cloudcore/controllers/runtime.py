@@ -12,8 +12,9 @@ another ``ApiError``        logged as a warning; again with back-off
 any other exception         logged with its trace; again with back-off
 ==========================  ================================================================================
 
-The back-off of a key begins at 50 ms, doubles up to 60 s, and is forgotten at its first success. The queue's bound is
-the number of distinct keys.
+The back-off of a key begins at 50 ms, doubles up to 60 s, and is forgotten at its first success. A change brings a key
+up before that, but in its first second not: what a reconcile wrote before it failed comes back as a change, and so does
+every report of a pod. The queue's bound is the number of distinct keys.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 RETRY = RetryPolicy(max_retries=None, initial_delay_s=0.05, max_delay_s=60.0)
 IMMEDIATE_CONFLICTS = 3
+DEAF_S = 1.0
+"""For how much of its back-off no change brings a key up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,7 @@ class Controller(Generic[K]):
         else:
             self.counters.failed += 1
             log.error("reconcile failed", exc_info=error, **about)
-        self.queue.retry(key)
+        self.queue.rest(key, min(DEAF_S, self.queue.retry(key)))
 
     def _delay(self, attempt: int) -> float:
         """Return a delay that doubles, with half of it random so that failures spread out."""

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from cloudcore.controllers.replicaset import plan, status
-from cloudcore.errors import TooManyRequests
+from cloudcore.errors import Forbidden, TooManyRequests
 from protocol.objects.keys import Body
 from protocol.objects.times import timestamp
 from tests.support.controllers import EPOCH_S, Cloud, cloud
@@ -175,6 +176,33 @@ async def test_a_full_queue_slows_creation_down_and_loses_nothing(monkeypatch: p
         assert "conditions" not in body["status"]
         events = await made.client.list("events", "default")
         assert {event["reason"] for event in events} == {"FailedCreate", "SuccessfulCreate"}
+
+
+@pytest.mark.looptime
+async def test_pods_that_a_quota_forbids_are_tried_at_the_queues_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cloud() as made:
+        create, refused_at = made.client.create, list[float]()
+
+        async def note_refusals(resource: str, body: Body) -> Body:
+            try:
+                return await create(resource, body)
+            except Forbidden:
+                refused_at.append(made.clock.monotonic())
+                raise
+
+        monkeypatch.setattr(made.client, "create", note_refusals)
+        quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"pods": "2"}}}
+        await made.client.create("resourcequotas", quota)
+        await made.settle()
+        refused_at.clear()
+        await made.client.create(REPLICASETS, replicaset(5))
+        await made.pass_time(60)
+        gaps = [later - earlier for earlier, later in pairwise(refused_at)]
+        assert all(0.025 * 2**n <= gap <= 0.051 * 2**n for n, gap in enumerate(gaps))
+        assert len(gaps) >= 8
+        await made.client.patch("resourcequotas", "default", "q", {"spec": {"hard": {"pods": "9"}}})
+        await made.pass_time(60)
+        assert len(await names(made)) == 5
 
 
 def test_the_first_failure_stands_until_there_is_none() -> None:

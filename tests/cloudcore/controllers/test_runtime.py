@@ -94,6 +94,17 @@ async def test_failures_back_off_and_success_forgets_them() -> None:
         assert controller.queue.core.attempts(KEY) == 0
 
 
+async def test_changes_do_not_shorten_the_back_off_by_more_than_what_is_over_a_second() -> None:
+    logic = Scripted(*[Invalid("no")] * 10)
+    async with driven(logic) as (_, store):
+        for number in range(400):
+            await store.update(KEY, encode({"metadata": {"name": "a", "namespace": "default"}, "data": {"n": number}}))
+            await asyncio.sleep(0.01)
+        gaps = [later - earlier for earlier, later in zip(logic.called_at, logic.called_at[1:], strict=False)]
+        assert all(gap >= min(1.0, 0.025 * 2**n) for n, gap in enumerate(gaps))
+        assert max(gaps) <= 1.02
+
+
 async def test_a_bug_in_a_reconcile_stops_nobody() -> None:
     logic = Scripted(ZeroDivisionError("bug"))
     async with driven(logic) as (controller, _):
