@@ -17,6 +17,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from cloudcore.apiserver import failures
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.http import reads, writes
 from cloudcore.apiserver.http.access import Access, attributes_of
@@ -183,7 +184,8 @@ class App:
         self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User, verb: str
     ) -> web.StreamResponse:
         asked = _REVIEWS.get((place.group_resource, place.version))
-        if asked is not None and verb == "create":
+        if asked is not None:
+            _require_question(asked, place, verb)
             return await self._review(request, asked, place, query, user)
         kind = self._registry.kinds.at(place.group, place.version, place.resource)
         _require_scope(kind, place, verb)
@@ -244,6 +246,20 @@ def _handler(kind: Kind, place: ResourcePath, verb: str) -> Handler:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         return handle_streamed
     return handle_action if place.subresource and verb == "create" else _VERBS[verb]
+
+
+def _require_question(kind: Kind, place: ResourcePath, verb: str) -> None:
+    """Refuse everything but the asking: a review is kept nowhere, so none has a name or can be read back.
+
+    Raises:
+        NotFound: There is nothing at such a path.
+        MethodNotAllowed: Only asking is possible there.
+    """
+    _require_scope(kind, place, verb)
+    if place.name:
+        raise NotFound("the server could not find the requested resource")
+    if verb != "create":
+        raise failures.not_allowed(kind, verb)
 
 
 def _require_scope(kind: Kind, place: ResourcePath, verb: str) -> None:

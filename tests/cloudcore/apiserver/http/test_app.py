@@ -371,8 +371,29 @@ async def test_reviews_of_oneself(admin: aiohttp.ClientSession, node: aiohttp.Cl
         assert (await response.json())["status"]["incomplete"] is True
     async with node.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={}) as response:
         assert (await response.json())["status"]["userInfo"]["username"] == "system:node:edge-1"
-    async with admin.get(path) as response:
-        assert response.status in {404, 405}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        "/apis/authentication.k8s.io/v1/tokenreviews",
+        "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+    ],
+)
+async def test_reviews_can_only_be_asked(admin: aiohttp.ClientSession, path: str) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        async with admin.request(method, path) as response:
+            status = await status_of(response)
+            assert (status["code"], status["reason"]) == (405, "MethodNotAllowed")
+    async with admin.get(f"{path}?watch=1") as response:
+        assert (await status_of(response))["code"] == 405
+    for method, below in (("GET", "x"), ("PUT", "x"), ("DELETE", "x"), ("POST", "x/y")):
+        async with admin.request(method, f"{path}/{below}", json={}) as response:
+            assert (await status_of(response))["code"] == 404
 
 
 async def test_a_review_is_decoded_and_answered_as_any_object(admin: aiohttp.ClientSession) -> None:
