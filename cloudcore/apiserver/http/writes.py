@@ -20,7 +20,7 @@ from cloudcore.apiserver.http.responses import respond, respond_object
 from cloudcore.apiserver.http.status import success
 from cloudcore.apiserver.list import Page
 from cloudcore.apiserver.patch import patch
-from cloudcore.apiserver.update import update
+from cloudcore.apiserver.update import put
 from cloudcore.client import PatchType
 from cloudcore.errors import Cause, Invalid
 from cloudcore.store.base import Record
@@ -44,9 +44,12 @@ async def handle_create(call: Call) -> web.StreamResponse:
 
 
 async def handle_update(call: Call) -> web.StreamResponse:
-    """Replace an object or a subresource of it."""
+    """Replace an object or a subresource of it; objects of some kinds are created so, too."""
     body = await read_object(call.request, context=call.context)
-    return _written(call, await update(call.registry, call.target, body, call.context))
+    record, created = await put(call.registry, call.target, body, call.context)
+    if created:
+        _warn_of_inert(call)
+    return _written(call, record, 201 if created else 200)
 
 
 async def handle_patch(call: Call) -> web.StreamResponse:

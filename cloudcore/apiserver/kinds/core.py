@@ -122,6 +122,7 @@ ROWS: Final = (
         subresources=(status_of("Service"), proxy_of("Service")),
         fields={"spec.clusterIP": "", "spec.type": ""},
         status=True,
+        put_creates=True,
         name_rule="service",
         defaults=default_service,
         prepare_create=strategies.new_service,
@@ -135,6 +136,7 @@ ROWS: Final = (
         schema=_SCHEMA + "Endpoints",
         singular="endpoints",
         short_names=("ep",),
+        put_creates=True,
         defaults=default_endpoints,
     ),
     Kind(
@@ -155,6 +157,7 @@ ROWS: Final = (
             "source": "",
             "type": "",
         },
+        put_creates=True,
         validate=check_event,
     ),
     Kind(

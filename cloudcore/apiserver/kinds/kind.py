@@ -148,6 +148,7 @@ class Kind:
         served: Whether it has a path; the version that is kept need not have one.
         custom: What a custom kind has of its own; None for every other kind.
         deprecation: The warning whoever uses this version gets; empty: it is not deprecated.
+        put_creates: Whether an update of an object that is not there creates it.
         ratchets: Whether ``validate_update`` says all there is to say of a change: ``validate`` is for new objects.
         name_rule: ``subdomain``, ``label`` (no dots), ``service`` (a label that starts with a letter) or ``path``.
         defaults: Fills absent fields.
@@ -184,6 +185,7 @@ class Kind:
     served: bool = True
     custom: Custom | None = None
     deprecation: str = ""
+    put_creates: bool = False
     ratchets: bool = False
     name_rule: str = "subdomain"
     defaults: Mutator = _no_change

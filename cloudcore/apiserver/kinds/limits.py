@@ -22,6 +22,7 @@ ROWS: Final = (
         plural="limitranges",
         schema=_SCHEMA + "LimitRange",
         short_names=("limits",),
+        put_creates=True,
         defaults=default_limit_range,
         validate=check_limit_range,
     ),

@@ -20,6 +20,7 @@ ROWS: Final = (
         plural="leases",
         group="coordination.k8s.io",
         schema="io.k8s.api.coordination.v1.Lease",
+        put_creates=True,
         validate=check_lease,
     ),
     Kind(
@@ -27,6 +28,7 @@ ROWS: Final = (
         plural="runtimeclasses",
         group="node.k8s.io",
         schema="io.k8s.api.node.v1.RuntimeClass",
+        put_creates=True,
         namespaced=False,
         validate=check_runtime_class,
         validate_update=check_runtime_class_update,

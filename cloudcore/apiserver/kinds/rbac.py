@@ -23,6 +23,7 @@ ROWS: Final = (
         group=RBAC_GROUP,
         schema=_SCHEMA + "Role",
         name_rule="path",
+        put_creates=True,
         validate=check_role,
     ),
     Kind(
@@ -32,6 +33,7 @@ ROWS: Final = (
         schema=_SCHEMA + "ClusterRole",
         namespaced=False,
         name_rule="path",
+        put_creates=True,
         validate=check_cluster_role,
     ),
     Kind(
@@ -40,6 +42,7 @@ ROWS: Final = (
         group=RBAC_GROUP,
         schema=_SCHEMA + "RoleBinding",
         name_rule="path",
+        put_creates=True,
         defaults=default_binding,
         validate=check_role_binding,
         validate_update=check_role_kept,
@@ -51,6 +54,7 @@ ROWS: Final = (
         schema=_SCHEMA + "ClusterRoleBinding",
         namespaced=False,
         name_rule="path",
+        put_creates=True,
         defaults=default_binding,
         validate=check_cluster_role_binding,
         validate_update=check_role_kept,

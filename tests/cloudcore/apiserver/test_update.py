@@ -6,9 +6,10 @@ import pytest
 
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.registry import Registry
-from cloudcore.apiserver.update import update
-from cloudcore.errors import BadRequest, Conflict, Invalid, NotFound, RequestEntityTooLarge
-from tests.support.registries import a_configmap, a_context, a_deployment, a_namespace, a_pod, target
+from cloudcore.apiserver.update import put, update
+from cloudcore.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, RequestEntityTooLarge
+from protocol.objects.keys import Body
+from tests.support.registries import a_configmap, a_context, a_deployment, a_namespace, a_pod, a_service, target
 
 
 async def test_an_update_replaces_what_it_was_made_from(client: LocalClient) -> None:
@@ -124,3 +125,60 @@ async def test_an_object_does_not_grow_without_bound_write_by_write(client: Loca
     finalizers = [f"example.com/{n:04}{'x' * 50}" for n in range(30_000)]
     with pytest.raises(RequestEntityTooLarge, match="limit"):
         await client.patch("configmaps", "default", "settings", {"metadata": {"finalizers": finalizers}})
+
+
+LEASES = "leases.coordination.k8s.io"
+
+
+def a_lease(holder: str = "me", **metadata: str) -> Body:
+    return {"metadata": {"name": "leader", **metadata}, "spec": {"holderIdentity": holder}}
+
+
+async def test_a_put_creates_a_lease_and_then_replaces_it(registry: Registry) -> None:
+    lease = target(registry, LEASES, "default", "leader")
+    record, created = await put(registry, lease, a_lease(resourceVersion="5"), a_context())
+    assert created
+    assert record.decode()["spec"] == {"holderIdentity": "me"}
+    record, created = await put(registry, lease, a_lease("you"), a_context())
+    assert not created
+    assert record.decode()["spec"] == {"holderIdentity": "you"}
+
+
+async def test_a_put_of_another_kind_creates_nothing(registry: Registry) -> None:
+    for wanted in (target(registry, "configmaps", "default", "settings"), target(registry, "pods", "default", "web")):
+        body = a_configmap() if wanted.kind.kind == "ConfigMap" else a_pod()
+        with pytest.raises(NotFound):
+            await put(registry, wanted, body, a_context())
+    with pytest.raises(NotFound):
+        await put(registry, target(registry, "services", "default", "web", "status"), a_service(), a_context())
+
+
+async def test_a_put_makes_no_other_object_in_the_place_of_one_that_is_gone(
+    registry: Registry, client: LocalClient
+) -> None:
+    stored = await client.create(LEASES, a_lease(namespace="default"))
+    await client.delete(LEASES, "default", "leader")
+    with pytest.raises(Conflict, match="Precondition failed: UID in precondition: "):
+        await put(registry, target(registry, LEASES, "default", "leader"), stored, a_context())
+    with pytest.raises(BadRequest, match="does not match the name on the URL"):
+        await put(registry, target(registry, LEASES, "default", "other"), a_lease(), a_context())
+    assert not await client.list(LEASES, "default")
+
+
+async def test_whoever_puts_a_new_object_needs_the_right_to_create_it(registry: Registry) -> None:
+    def refuse(verb: str) -> None:
+        raise Forbidden(f"may not {verb}")
+
+    lease = target(registry, LEASES, "default", "leader")
+    with pytest.raises(Forbidden, match="may not create"):
+        await put(registry, lease, a_lease(), a_context(require=refuse))
+    await put(registry, lease, a_lease(), a_context())
+    _, created = await put(registry, lease, a_lease("you"), a_context(require=refuse))
+    assert not created
+
+
+async def test_a_dry_put_creates_nothing(registry: Registry) -> None:
+    lease = target(registry, LEASES, "default", "leader")
+    for _ in range(2):
+        _, created = await put(registry, lease, a_lease(), a_context(dry_run=True))
+        assert created

@@ -47,6 +47,20 @@ async def test_an_object_through_its_life(admin: aiohttp.ClientSession) -> None:
     assert (response.status, body["reason"], body["details"]["name"]) == (404, "NotFound", "a")
 
 
+async def test_a_put_may_create(admin: aiohttp.ClientSession, node: aiohttp.ClientSession) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/edge-1"
+    async with node.put(path, json={"metadata": {"name": "edge-1"}}) as response:
+        assert (await status_of(response))["code"] == 403
+    for code in (201, 200):
+        async with admin.put(path, json={"metadata": {"name": "edge-1"}}) as response:
+            assert response.status == code
+    event = {"regarding": {"namespace": "default"}, "eventTime": "2026-03-01T00:00:00.000000Z", "type": "Normal"}
+    event |= {"reportingController": "c", "reportingInstance": "i", "action": "a", "reason": "r"}
+    async with admin.put("/apis/events.k8s.io/v1/namespaces/default/events/e", json=event) as response:
+        assert response.status == 201, await response.text()
+        assert (await response.json())["regarding"] == {"namespace": "default"}
+
+
 async def test_without_a_certificate_only_health_and_version(anonymous: aiohttp.ClientSession) -> None:
     async with anonymous.get(CONFIGMAPS) as response:
         assert response.status == 401

@@ -83,3 +83,20 @@ def test_derived_names() -> None:
 def test_a_table_keeps_the_order_of_its_rows() -> None:
     rows = [KINDS.of("pods"), KINDS.of("nodes")]
     assert list(KindTable(rows)) == rows
+
+
+def test_a_put_creates_what_it_creates_in_kubernetes() -> None:
+    """Those whose strategy answers AllowCreateOnUpdate with yes."""
+    assert {kind.resource for kind in KINDS if kind.stored.put_creates} == {
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "endpoints",
+        "events",
+        "events.events.k8s.io",
+        "leases.coordination.k8s.io",
+        "limitranges",
+        "rolebindings.rbac.authorization.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+        "runtimeclasses.node.k8s.io",
+        "services",
+    }
