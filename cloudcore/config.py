@@ -16,7 +16,7 @@ from pydantic_settings import NoDecode
 
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 from protocol.linkconfiguration import LinkSection, gather_flags
-from protocol.urls import fault_of_url
+from protocol.urls import fault_of_host, fault_of_url
 
 RESOLVED: Final = "CLOUDCORE_RESOLVED_SETTINGS"
 """Environment variable that hands the settings from the command line to the daemon process. They hold no secrets."""
@@ -84,6 +84,14 @@ class Settings(DaemonSettings):
             ipaddress.ip_address(value)
         except ValueError:
             raise ValueError("an IP address of this machine is needed, such as 0.0.0.0 or 127.0.0.1") from None
+        return value
+
+    @field_validator("advertise")
+    @classmethod
+    def _hosts(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if (fault := fault_of_host(name)) is not None:
+                raise ValueError(fault)
         return value
 
     @field_validator("otlp_endpoint")

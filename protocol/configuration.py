@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -20,6 +20,9 @@ from pydantic_settings import (
 from yaml import YAMLError
 
 from protocol.errors import UsageError
+
+_SHOWN_CHARACTERS: Final = 100
+"""Of a value that is wrong."""
 
 
 class DaemonSettings(BaseSettings):
@@ -62,9 +65,17 @@ S = TypeVar("S", bound=DaemonSettings)
 
 
 def sources_of(program: str, file: Path | None = None) -> SettingsConfigDict:
-    """Return the ``model_config`` of ``program``'s settings; they know no other names, and do not change."""
+    """Return the ``model_config`` of ``program``'s settings; they know no other names, and do not change.
+
+    An empty environment variable counts as none: who writes a unit or a compose file cannot always leave one out.
+    """
     return SettingsConfigDict(
-        yaml_file=file, env_prefix=f"{program.upper()}_", env_nested_delimiter="__", extra="forbid", frozen=True
+        yaml_file=file,
+        env_prefix=f"{program.upper()}_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
     )
 
 
@@ -119,5 +130,9 @@ def _one_line(error: ValidationError, program: str) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r}; `{program} run --help` lists them"
     if first["loc"]:
-        return f"setting {name}: {message} (got {first['input']!r})"
+        return f"setting {name}: {message} (got {_shortened(repr(first['input']))})"
     return message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -27,6 +27,15 @@ def test_advertised_names_are_split_at_commas(tmp_path: Path, monkeypatch: pytes
     assert load({"data_dir": tmp_path}, None).names == ["cloud.example", "192.0.2.7"]
 
 
+def test_an_empty_variable_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KUBECONFIG", "ADVERTISE", "API_PORT", "LINK__MIN_BYTES", "STORE"):
+        monkeypatch.setenv(f"CLOUDCORE_{name}", "")
+    settings = load({"data_dir": tmp_path}, None)
+    assert settings.kubeconfig is None
+    assert (settings.api_port, settings.store, settings.explicit_ports) == (6443, "sqlite", frozenset())
+    assert settings.names
+
+
 def test_names_are_never_empty() -> None:
     assert "localhost" in default_names("0.0.0.0")
     assert default_names("127.0.0.1") == ["127.0.0.1", "localhost"]
@@ -41,6 +50,9 @@ def test_names_are_never_empty() -> None:
         ({"data_dir": ".", "store": "etcd"}, "setting store: .*'sqlite' or 'kubernetes'"),
         ({"data_dir": ".", "api_port": 70000}, "setting api_port: .*less than or equal to 65535"),
         ({"data_dir": ".", "listen": "everywhere"}, "setting listen: .*IP address"),
+        ({"data_dir": ".", "advertise": "https://cloud.example"}, "setting advertise: host names .* without scheme"),
+        ({"data_dir": ".", "advertise": "ok.example,cloud.example:6443"}, "setting advertise: host names"),
+        ({"data_dir": ".", "advertise": "a" * 5000}, r"setting advertise: host names .{0,200}$"),
         ({"data_dir": ".", "otlp_endpoint": "127.0.0.1:4318"}, "setting otlp_endpoint: a URL such as"),
         ({"data_dir": ".", "link_min_bytes": 99_999}, r"setting link: min_bytes \(99999\) is more than"),
         ({"data_dir": ".", "node_grace_s": 15}, r"node_grace_s \(15\) must be at least twice heartbeat_s \(10\)"),
