@@ -35,6 +35,8 @@ from protocol.transports.websocketframing import WebSocketFraming
 SUBPROTOCOL = Subprotocol("aiokubeedge.v1")
 PATH = "/v1/link"
 CLOSE_TIMEOUT_S = 5.0
+LINGER_S = 1.0
+"""How long to read on, and forget, after a close frame that the peer does not wait for."""
 QUEUE_FRAMES = 16
 """Received frames that may wait for the owner before the transport stops reading."""
 WRITE_BUFFER_BYTES = 32 * 1024
@@ -77,6 +79,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_framing",
         "_handshake",
         "_head",
+        "_lingering",
         "_opened",
         "_overdue",
         "_reading",
@@ -100,7 +103,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._overdue: asyncio.TimerHandle | None = None
         self._ended: ConnectionClosed | None = None
         self._reading = self._writable = True
-        self._encrypted = False
+        self._encrypted = self._lingering = False
         self.bytes_received = 0
         self._transport: asyncio.Transport | None = None
 
@@ -289,8 +292,14 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             self._overdue = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
         if ends and transport.can_write_eof():
             transport.write_eof()
-        elif ends:
+        elif ends and self._framing.heard_out:
             transport.close()
+        elif ends and not self._lingering:
+            # TLS has no half-close. Closed while the peer still sends, the socket would answer with a reset, and
+            # that may overtake the close frame, which says why.
+            self._lingering = True
+            self._overdue.cancel()
+            self._overdue = asyncio.get_running_loop().call_later(LINGER_S, transport.close)
 
     def _pause(self) -> None:
         if self._reading and not self._framing.closing:

@@ -59,6 +59,11 @@ class WebSocketFraming:
         """Whether a close frame was sent or received, or the peer violated the protocol."""
         return self._library is not None and self._library.state is not State.OPEN
 
+    @property
+    def heard_out(self) -> bool:
+        """Whether the peer's close frame has come: nothing follows it."""
+        return self._library is not None and self._library.close_rcvd is not None
+
     def encode(self, messages: Sequence[bytes]) -> bytes:
         """Return the bytes of ``messages``, each a whole binary frame."""
         if not self._client:

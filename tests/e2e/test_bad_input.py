@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -169,7 +170,8 @@ async def test_a_bad_first_frame_ends_that_connection_alone(
 ) -> None:
     make, code = BEFORE[frame]
     async with rogue(cluster) as one:
-        await one.connection.send([make(one)])
+        with contextlib.suppress(ConnectionClosed):  # the hub may hang up before all of a large frame is sent
+            await one.connection.send([make(one)])
         assert await one.closed_with() == code
     unnoticed()
 

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from websockets.exceptions import ConnectionClosed as LibraryClosed
 
 from protocol.errors import ConnectionClosed
+from protocol.frames import CloseCode
 from protocol.transports.websocket import RECORD_BYTES, SUBPROTOCOL, WebSocketConnection, connect, serve
 from tests.contracts.transport import Pair, TransportContract, ending_of
 
@@ -277,6 +278,26 @@ def test_all_of_it_on_the_daemons_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLC
             await closing
 
     uvloop.run(converse())
+
+
+def test_a_peer_that_goes_on_sending_still_hears_why_it_was_closed(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext, bytes, bytes],
+) -> None:
+    """A socket that is closed on unread bytes answers with a reset, which overtakes the close frame."""
+
+    async def overdo() -> None:
+        async with connected(*tls[:2]) as (client, server):
+            listening = asyncio.create_task(ending_of(server), name="listen")
+            transport = client._connected()
+            transport.write(b"\x82\xff" + (64 << 20).to_bytes(8, "big") + bytes(4))
+            while client._ended is None and not client._framing.closing:
+                transport.write(bytes(256 << 10))
+                await asyncio.sleep(0)
+            assert (await ending_of(client)).code == CloseCode.MESSAGE_TOO_BIG
+            await listening
+
+    for _ in range(5):
+        uvloop.run(overdo())
 
 
 @pytest.fixture
