@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 JSON: Final = "application/json"
 _NEVER_LEFT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_OTHER_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21, 7})
+"""OpenSSL's codes of verification for a chain that ends at no authority that is trusted, or at its namesake."""
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """A server that is gone without a word is noticed in half a minute, however quiet a watch is."""
 
@@ -257,8 +259,10 @@ class ApiSession:
         return {**named, "Authorization": grant.authorization} if grant.authorization else named
 
     def _unreachable(self, grant: Grant, error: Exception) -> ServerUnreachable:
-        why = self.settings.hint or str(error) or type(error).__name__
-        return ServerUnreachable(f"no API server answers at {grant.server}: {why}")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            why = _why_untrusted(error.certificate_error)
+            return ServerUnreachable(f"the API server at {grant.server} is not the one of the kubeconfig: {why}")
+        return ServerUnreachable(f"no API server answers at {grant.server}: {self.settings.hint or _why(error)}")
 
 
 def _transport(grant: Grant) -> dict[str, Any]:
@@ -268,6 +272,20 @@ def _transport(grant: Grant) -> dict[str, Any]:
     if grant.server_name:
         options["server_hostname"] = grant.server_name
     return options
+
+
+def _why_untrusted(error: Exception) -> str:
+    """Return what is wrong with a server's certificate, as a person may act on it."""
+    found = getattr(error, "verify_message", "") or str(error)
+    if getattr(error, "verify_code", None) in _OTHER_AUTHORITY:
+        return f"its certificate is not of the authority that the kubeconfig trusts ({found})"
+    return f"its certificate is not good: {found}"
+
+
+def _why(error: Exception) -> str:
+    # What the library says of a connection shows the TLS context as an object; the cause alone says it all.
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return str(cause) or type(cause).__name__
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:
