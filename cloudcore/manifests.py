@@ -39,6 +39,8 @@ def _everywhere() -> list[Body]:
         _rule("", ["namespaces"], ["get", "list"]),
         # Devices that join become Nodes; what they report is their status.
         _rule("", ["nodes"], ["create", "patch"]),
+        # Where the API server is a cloudcore: it asks for this before it lets a device's identity be set.
+        _rule("edge.aiokubeedge.io", ["nodes"], ["pin"]),
         _rule("", ["nodes/status", "pods/status"], ["patch"]),
         # Tolerations of pods on edge nodes, and pods that have stopped on a node for good.
         _rule("", ["pods"], ["patch", "delete"]),

@@ -1,8 +1,8 @@
 """Admission: what is said about a node that the node itself, or not everybody, may say.
 
 The annotations of a Node that carry its identity are set at join and by nobody else. Another cloud may have this
-one's API server as its store, and joins devices with an administrator's rights. So administrators may set them, and a
-change that leaves them out still keeps them.
+one's API server as its store, and joins devices there. So administrators may set them, and whoever has the verb
+``pin`` for nodes of the group ``edge.aiokubeedge.io``; a change that leaves them out still keeps them.
 
 Of its Lease a node renews the time and what belongs to it; the rest would reach further than the node itself: an
 owner has the garbage collector remove what it owns, a duration of weeks hides that the node is gone, and the bytes of
@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
+from cloudcore.apiserver.http.authz import Attributes
+from cloudcore.apiserver.rbac.rights import Rights
 from cloudcore.errors import Forbidden, NotFound
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import LEASES, NODES
@@ -23,6 +25,9 @@ from protocol.objects.wellknown import CERTIFICATE, INSTANCE_ID, TRAFFIC
 LONGEST_LEASE_S: Final = 3600
 """The longest ``leaseDurationSeconds`` a node may give its Lease."""
 
+GROUP: Final = "edge.aiokubeedge.io"
+"""The API group under which roles give the right to pin nodes."""
+
 _PROTECTED: Final = (INSTANCE_ID, CERTIFICATE)
 _OWN_PREFIX: Final = "system:"
 """Of the names of the cloud's own parts, which are all administrators."""
@@ -30,16 +35,23 @@ _ADMINISTRATORS: Final = "system:masters"
 
 
 class NodeIdentity:
-    """Keeps a node's pinned instance and certificate from being changed through the API."""
+    """Keeps a node's pinned instance and certificate from being changed through the API.
+
+    Args:
+        rights: The rights of whoever writes; without them only administrators may.
+    """
 
     validating = False
+
+    def __init__(self, rights: Rights | None = None) -> None:
+        self._rights = rights
 
     def concerns(self, operation: Operation, resource: str, subresource: str) -> bool:
         """Take part in creations and updates of nodes."""
         return operation is not Operation.DELETE and resource == NODES and not subresource
 
     async def admit(self, admission: Admission) -> None:
-        """Refuse a change of the protected annotations by anyone but the cloud's own parts and administrators.
+        """Refuse a change of the protected annotations by whoever may not pin nodes.
 
         A body that leaves them out keeps them: ``kubectl replace`` of a file must not unpin a node.
 
@@ -56,9 +68,13 @@ class NodeIdentity:
         for name in _PROTECTED:
             if name in before and name not in wanted:
                 admission.body["metadata"].setdefault("annotations", {})[name] = before[name]
-            elif wanted.get(name) != before.get(name) and not administers:
+            elif wanted.get(name) != before.get(name) and not (administers or self._may_pin(admission)):
                 target = admission.target
                 raise failures.forbidden(target.kind, target.name, f"annotation {name} is set when a node joins")
+
+    def _may_pin(self, admission: Admission) -> bool:
+        asked = Attributes("pin", NODES, GROUP, name=admission.body["metadata"].get("name", ""))
+        return self._rights is not None and self._rights.allows(admission.context, asked)
 
 
 class NodeLease:

@@ -64,7 +64,7 @@ def admission_chain(
             LimitDefaults(),
             ServiceAccounts(rng),
             DisconnectPolicy(),
-            NodeIdentity(),
+            NodeIdentity(rights),
             NodeLease(),
             Requester(),
             CertificateSubject(),

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from cloudcore.apiserver.admission.chain import AdmissionChain
+from cloudcore.apiserver.admission.nodes import NodeIdentity
 from cloudcore.apiserver.context import Context, Target
 from cloudcore.apiserver.create import create
+from cloudcore.apiserver.http.authz import Attributes
 from cloudcore.apiserver.local import LocalClient
+from cloudcore.apiserver.rbac.rights import Rights
 from cloudcore.apiserver.registry import Registry
 from cloudcore.apiserver.update import update
 from cloudcore.errors import Forbidden
 from protocol.objects.keys import Body
-from tests.support.registries import target
+from tests.support.registries import make_registry, target
 
 PINNED = {"edge.aiokubeedge.io/instance-id": "i-1", "edge.aiokubeedge.io/certificate": "ab"}
 
@@ -43,6 +47,21 @@ async def test_an_administrator_repins_a_node_and_unpins_none_by_leaving_out(
     assert (await update(registry, node, a_node(changed), context)).decode()["metadata"]["annotations"] == changed
     kept = await update(registry, node, a_node({"note": "x"}), context)
     assert kept.decode()["metadata"]["annotations"] == {"note": "x", **changed}
+
+
+@pytest.mark.parametrize(("group", "may"), [("edge.aiokubeedge.io", True), ("", False)])
+async def test_a_role_gives_the_right_to_pin(group: str, may: bool) -> None:
+    class Granted:
+        def allows(self, context: Context, asked: Attributes) -> bool:
+            return context.user == "member" and (asked.verb, asked.resource, asked.group) == ("pin", "nodes", group)
+
+    registry = make_registry(AdmissionChain((NodeIdentity(cast(Rights, Granted())),)))
+    creating = create(registry, target(registry, "nodes"), a_node(PINNED), Context("member"))
+    if may:
+        assert (await creating).decode()["metadata"]["annotations"] == PINNED
+    else:
+        with pytest.raises(Forbidden):
+            await creating
 
 
 async def test_the_cloud_itself_pins_a_node(client: LocalClient) -> None:
