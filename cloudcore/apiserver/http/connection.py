@@ -1,7 +1,8 @@
-"""One client connection: aiohttp's, with two things of ours.
+"""One client connection: aiohttp's, with three things of ours.
 
 It tells a stream at once that its client has gone (other requests run to their end: a write that has begun is not
-torn), and answers a request that is not HTTP with a ``Status`` like any other failure.
+torn), answers a request that is not HTTP with a ``Status`` like any other failure, and does not tell everybody which
+versions of what it is made of.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from cloudcore.apiserver.http.responses import respond_failure
@@ -18,6 +19,13 @@ from cloudcore.errors import ApiError, BadRequest, InternalError
 
 UNIDENTIFIED_S: Final = 10.0
 """Whoever has no certificate can ask for little, and must not hold a place for long."""
+
+
+class Request(web.BaseRequest):
+    """A request whose answers carry no ``Server`` header, as Kubernetes' do not."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop(hdrs.SERVER, None)
 
 
 class Connection(RequestHandler):
@@ -65,3 +73,7 @@ class ConnectionFactory(web.Server):
     def __call__(self) -> Connection:
         """Return a protocol for a connection that has just been accepted."""
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def _make_request(self, *args: Any) -> Request:
+        arguments: Any = (*args, self._loop)
+        return Request(*arguments)

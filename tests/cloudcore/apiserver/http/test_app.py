@@ -435,6 +435,15 @@ async def test_pretty_is_indented(admin: aiohttp.ClientSession) -> None:
         assert '\n  "metadata"' in await response.text()
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/version", "/healthz", "/apis", "/openapi/v2", CONFIGMAPS, f"{CONFIGMAPS}?watch=1&timeoutSeconds=1", "/no"],
+)
+async def test_no_answer_tells_which_versions_of_what_serve_it(admin: aiohttp.ClientSession, path: str) -> None:
+    async with admin.get(path) as response:
+        assert "Server" not in response.headers
+
+
 async def test_a_request_that_is_not_http_gets_a_status(server: RunningServer) -> None:
     host, port = server.server.address
     reader, writer = await asyncio.open_connection(host, port, ssl=server.tls())
@@ -442,4 +451,5 @@ async def test_a_request_that_is_not_http_gets_a_status(server: RunningServer) -
     answer = await reader.read()
     writer.close()
     assert b" 400 " in answer.split(b"\r\n", 1)[0]
+    assert b"\r\nServer:" not in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["kind"] == "Status"
