@@ -1,6 +1,6 @@
 """The HTTP application: from a request to a verb, and from whatever goes wrong to a ``Status``.
 
-Order: path, credentials, room for one more request, permission, kind, form, verb. A request is one task of the
+Order: path, credentials, permission, room for one more request, kind, form, verb. A request is one task of the
 connection's; nothing here is shared between requests but the counters of those in flight.
 """
 
