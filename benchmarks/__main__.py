@@ -1,6 +1,6 @@
 """Runs the benchmarks, each in a process of its own, and prints what took how long.
 
-``python -m benchmarks`` runs all of them in about seven minutes; ``--quick`` shrinks each to a few seconds, to see
+``python -m benchmarks`` runs all of them in about ten minutes; ``--quick`` shrinks each to a few seconds, to see
 that it works; names select some. Figures are worth something only on a machine that does nothing else.
 """
 
