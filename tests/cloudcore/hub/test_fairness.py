@@ -43,8 +43,8 @@ class Calls:
 
 
 @asynccontextmanager
-async def busy_cloud(*, neighbours: bool) -> AsyncIterator[tuple[Cloud, list[Edge]]]:
-    """A cloud with four healthy nodes and, if asked for, the three worst ones."""
+async def busy_cloud(*, neighbours: bool, backlog: int = 500) -> AsyncIterator[tuple[Cloud, list[Edge]]]:
+    """A cloud with four healthy nodes and, if asked for, the three worst ones, one with ``backlog`` objects pending."""
     over = asyncio.Event()
 
     async def stuck() -> bytes:
@@ -66,8 +66,8 @@ async def busy_cloud(*, neighbours: bool) -> AsyncIterator[tuple[Cloud, list[Edg
                 edge.near.receive = stuck  # type: ignore[method-assign]
             else:
                 edge.holds_back = True
-        for number in range(500):
-            for name in NEIGHBOURS if neighbours else ():
+        for name in NEIGHBOURS if neighbours else ():
+            for number in range(backlog if name == "backlog" else 500):
                 await c.add_pod(f"{name}-{number}", name)
         await settle()
         try:
@@ -87,10 +87,11 @@ async def work_of_a_change(c: Cloud, healthy: list[Edge], number: int) -> int:
     raise AssertionError("the change never arrived")
 
 
-async def test_dead_stalled_and_backlogged_neighbours_add_no_work_to_a_change() -> None:
+@pytest.mark.parametrize("backlog", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+async def test_dead_stalled_and_backlogged_neighbours_add_no_work_to_a_change(backlog: int) -> None:
     work = {}
     for neighbours in (False, True):
-        async with busy_cloud(neighbours=neighbours) as (c, healthy):
+        async with busy_cloud(neighbours=neighbours, backlog=backlog) as (c, healthy):
             await work_of_a_change(c, healthy, 0)  # what happens once only
             work[neighbours] = min([await work_of_a_change(c, healthy, number) for number in range(1, 4)])
             if neighbours:
