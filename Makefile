@@ -44,8 +44,8 @@ faults: $(STAMP) ## The fault lab: real daemons on bad networks, as root (SEEDS=
 	@$(BIN)/python -m tests.faults --first $(or $(FIRST),1) --seeds $(or $(SEEDS),1) --jobs $(or $(JOBS),1) \
 		--minutes $(or $(MINUTES),0) --transport $(or $(TRANSPORT),websocket)
 
-fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour)
-	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour, SEED=1 to repeat)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 fuzz-api: $(STAMP) ## Made-up requests for every operation of the API, by the hundred (EXAMPLES=40 SEED=1)
 	@AIOKUBEEDGE_FUZZ_EXAMPLES=$(or $(EXAMPLES),40) AIOKUBEEDGE_FUZZ_SEED=$(or $(SEED),1) \

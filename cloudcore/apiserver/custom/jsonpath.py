@@ -17,7 +17,7 @@ _STEP: Final = re.compile(
     | \[\s*(?P<index>-?\d+)\s*\]
     | \[\s*(?P<quote>['"])(?P<key>.*?)(?P=quote)\s*\]
     | (?P<all>\[\s*\*\s*\]|\.\*)
-    | \[\?\(\s*@(?P<path>(?:\.[\w\\.-]+)+)\s*
+    | \[\?\(\s*@(?P<path>\.[\w\\.-]+)\s*  # one repetition: two nested would try 2ⁿ ways
         (?:(?P<op>==|!=)\s*(?P<literal>"[^"]*"|'[^']*'|-?[\d.]+|true|false))?\s*\)\]
     """,
     re.VERBOSE,
