@@ -125,6 +125,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         findings = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
             raise corruption(findings)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version < 0 or (tables and not version):
+            raise corruption(f"schema version {version} of a database with {tables} tables and indexes")
+    except UnicodeDecodeError as error:  # in what SQLite says of a damaged schema
+        connection.close()
+        raise corruption(f"what is said of it is no UTF-8: {error}") from error
     except BaseException:
         connection.close()
         raise

@@ -237,6 +237,8 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
         if getattr(error, "sqlite_errorcode", None) is not None:
             raise
         raise corruption(str(error)) from error  # text that is no UTF-8: SQLite itself does not mind
+    except UnicodeDecodeError as error:
+        raise corruption(f"a name that is no UTF-8: {error}") from error
     fault = unsound(snapshot)
     if fault is not None:
         raise corruption(fault)
