@@ -107,6 +107,8 @@ def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
         raise UsageError(f"environment variable {_variable(exc, program)} is no JSON") from exc
     except ValidationError as exc:
         raise UsageError(_one_line(exc, program)) from exc
+    except AttributeError as exc:  # what reads the file takes every key for text
+        raise UsageError(f"configuration file {path} cannot be read: a key is no text") from exc
     except (YAMLError, OSError, ValueError, TypeError, RecursionError) as exc:
         raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
 
