@@ -9,15 +9,15 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
+import yaml
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    YamlConfigSettingsSource,
 )
-from yaml import YAMLError
 
 from protocol.errors import UsageError
 
@@ -34,6 +34,9 @@ class DaemonSettings(BaseSettings):
 
     program: ClassVar[str]
     """The command: ``cloudcore``. Its file is ``cloudcore.yaml``, its environment variables begin ``CLOUDCORE_``."""
+
+    file: ClassVar[Path | None] = None
+    """The YAML file, if there may be one."""
 
     data_dir: Path = Field(description="The daemon's data folder.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -58,19 +61,37 @@ class DaemonSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, environment, file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, cls._content_of_file())
+
+    @classmethod
+    def _content_of_file(cls) -> dict[str, Any]:
+        """Return what stands in the YAML file; nothing where there is none.
+
+        Raises:
+            OSError: It cannot be read.
+            YAMLError: It is no YAML.
+            ValueError: It does not map names to values.
+        """
+        if cls.file is None or not cls.file.is_file():
+            return {}
+        content = yaml.safe_load(cls.file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict | None):
+            raise ValueError("it is not of the form `setting: value`")
+        for name in content or {}:
+            if not isinstance(name, str):
+                raise ValueError(f"{name!r} is no name of a setting")
+        return content or {}
 
 
 S = TypeVar("S", bound=DaemonSettings)
 
 
-def sources_of(program: str, file: Path | None = None) -> SettingsConfigDict:
+def sources_of(program: str) -> SettingsConfigDict:
     """Return the ``model_config`` of ``program``'s settings; they know no other names, and do not change.
 
     An empty environment variable counts as none: who writes a unit or a compose file cannot always leave one out.
     """
     return SettingsConfigDict(
-        yaml_file=file,
         env_prefix=f"{program.upper()}_",
         env_nested_delimiter="__",
         env_ignore_empty=True,
@@ -99,7 +120,7 @@ def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
     if file is not None and not file.is_file():
         raise UsageError(f"configuration file {file} cannot be read: no such file")
     path = file or _data_dir(program, flags) / f"{program}.yaml"
-    members = {"__module__": __name__, "model_config": sources_of(program, path)}
+    members = {"__module__": __name__, "file": path}
     with_file: type[S] = type(settings.__name__, (settings,), members)
     try:
         return with_file(**flags)
@@ -107,9 +128,7 @@ def resolve(settings: type[S], flags: dict[str, Any], file: Path | None) -> S:
         raise UsageError(f"environment variable {_variable(exc, program)} is no JSON") from exc
     except ValidationError as exc:
         raise UsageError(_one_line(exc, program)) from exc
-    except AttributeError as exc:  # what reads the file takes every key for text
-        raise UsageError(f"configuration file {path} cannot be read: a key is no text") from exc
-    except (YAMLError, OSError, ValueError, TypeError, RecursionError) as exc:
+    except (yaml.YAMLError, OSError, ValueError, TypeError, RecursionError) as exc:
         raise UsageError(f"configuration file {path} cannot be read: {' '.join(str(exc).split())}") from exc
 
 

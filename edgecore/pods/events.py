@@ -33,12 +33,14 @@ class Remembered:
         name: Its name.
         grace_s: How long it may take to stop.
         status: Its last status.
+        deleted: Whether it was marked for deletion.
     """
 
     namespace: str
     name: str
     grace_s: float
     status: Body
+    deleted: bool = False
 
 
 # --- events: what has happened ------------------------------------------------------------------------------------

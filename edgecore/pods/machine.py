@@ -179,6 +179,8 @@ class PodsMachine:
         before = remembered.status if remembered else {}
         machine = PodMachine(pod, host_ip=self._host_ip, before=before, now=now, rng=self._rng)
         machine.adopt(self._unclaimed.pop(uid, []), now)
+        if remembered is not None and remembered.deleted and not machine.deleted:
+            machine.come_back()
         self._pods[uid] = machine
         return out + self._advance(machine, now)
 

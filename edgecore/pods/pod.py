@@ -114,14 +114,14 @@ class PodMachine:
     def apply(self, pod: Body, now: Now) -> None:
         """Note that the pod is now wanted as ``pod`` says."""
         if self.deleted and "deletionTimestamp" not in pod["metadata"]:
-            self._come_back()
+            self.come_back()
         self.pod = pod
         specs = {one["name"]: one for part in ("initContainers", "containers") for one in pod["spec"].get(part) or ()}
         for container in self.containers:
             container.image = specs.get(container.name, {}).get("image", container.image)
         self._set_deadline(now)
 
-    def _come_back(self) -> None:
+    def come_back(self) -> None:
         """Forget the deletion: a cloud restored from a backup wants the pod again. An end of its own stays one."""
         self._stop_began, self._finished = None, False
         phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
@@ -398,7 +398,7 @@ class PodMachine:
 
     def _remembered(self) -> Remembered:
         metadata = self.pod["metadata"]
-        return Remembered(metadata.get("namespace", ""), metadata["name"], self._grace_s, self._status)
+        return Remembered(metadata.get("namespace", ""), metadata["name"], self._grace_s, self._status, self.deleted)
 
     def _compose(self, now: Now) -> None:
         verdict = self._verdict

@@ -68,7 +68,7 @@ def test_a_wrong_setting_is_named_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", ["api_port: [", "- just\n- a list\n", "\x00"])
+@pytest.mark.parametrize("content", ["api_port: [", "- just\n- a list\n", "\x00", "1: 2\n", "text"])
 def test_an_unreadable_file_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "cloudcore.yaml").write_text(content)
     with pytest.raises(UsageError, match=r"cloudcore\.yaml cannot be read") as raised:

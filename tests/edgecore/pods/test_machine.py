@@ -176,6 +176,13 @@ class TestComingBack:
         bench.tell(PodApplied(a_pod()))
         assert (bench.running(), bench.status()["phase"]) == ([("main", 1)], "Running")
 
+    def test_what_an_agent_that_died_had_heard_of_it_only(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(PodApplied(deleted(a_pod())))
+        bench.exit(code=143, signal=15)
+        bench.reboot_agent(a_pod())
+        assert (bench.running(), bench.status()["phase"]) == ([("main", 1)], "Running")
+
     def test_one_that_was_removed_begins_anew_when_it_is_cleared(self, bench: Bench) -> None:
         bench.boot(a_pod())
         bench.tell(PodRemoved(Uid("u1")))

@@ -116,6 +116,8 @@ class ImageGarbage:
                 await self.collect(time.monotonic())
             except OSError as error:
                 log.debug("images not looked at", cause=str(error))
+            except Exception:
+                log.exception("images cannot be looked at")
             await asyncio.sleep(self._settings.garbage_every_s)
 
     async def collect(self, now: float) -> list[str]:

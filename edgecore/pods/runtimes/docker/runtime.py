@@ -87,7 +87,7 @@ class DockerRuntime:
         self._known: dict[ContainerId, ContainerState] = {}
         self._starting: set[ContainerId] = set()
         self._listener: ExitListener = lambda state: None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._life: asyncio.Task[None] | None = None
         self._problem = ""
 
     @property
@@ -109,12 +109,15 @@ class DockerRuntime:
             raise RuntimeUnavailable(self._problem) from error
         self._healthy()
         self._about = about
-        garbage = ImageGarbage(self._engine, self._settings, about)
-        self._tasks = [
-            asyncio.create_task(self._watch(since), name="docker-events"),
-            asyncio.create_task(garbage.run(), name="docker-garbage"),
-        ]
+        # Owned by this runtime, from here until it is closed.
+        self._life = asyncio.create_task(self._live(since, about), name="docker")
         return list(self._known.values())
+
+    async def _live(self, since: float, about: About) -> None:
+        garbage = ImageGarbage(self._engine, self._settings, about)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(since), name="docker-events")
+            tasks.create_task(garbage.run(), name="docker-garbage")
 
     async def _find(self) -> None:
         sandboxes: dict[Uid, Answer] = {}
@@ -141,10 +144,10 @@ class DockerRuntime:
 
     async def close(self) -> None:
         """Stop listening and close every connection; containers go on."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait([self._life])
+            self._life = None
         await self._engine.close()
 
     # --- starting -------------------------------------------------------------------------------------------------
