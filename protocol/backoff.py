@@ -58,6 +58,9 @@ LATER = RetryPolicy(max_retries=None, max_delay_s=30.0)
 LOCAL = RetryPolicy(max_retries=None, max_delay_s=5.0)
 """For a connection to a service of this very machine: asking it costs nothing."""
 
+UNATTENDED = RetryPolicy(max_retries=None, initial_delay_s=10.0, max_delay_s=300.0, jitter=False)
+"""For what is tried until somebody mends it, at Kubernetes' pace: a container that cannot be started, say."""
+
 RECONNECT = RetryPolicy(max_retries=None, max_delay_s=30.0)
 """For a connection that must come back some day."""
 

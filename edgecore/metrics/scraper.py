@@ -15,6 +15,8 @@ import structlog
 
 from edgecore.metrics.endpoints import Endpoint
 from edgecore.metrics.exposition import Summary, SummaryReader
+from protocol.backoff import UNATTENDED
+from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Uid
 
 log = structlog.get_logger("edgecore.metrics")
@@ -25,13 +27,11 @@ ANSWER_S: Final = 2.0
 MAX_BODY_BYTES: Final = 1 << 20
 """A longer answer counts as none: half of it would look like a counter that fell."""
 MAX_HEAD_BYTES: Final = 16 * 1024
-LONGEST_PAUSE_S: Final = 300.0
-FIRST_PAUSE_S: Final = 10.0
 
 _READ_BYTES: Final = 32 * 1024
 
 
-class ScrapeFailed(Exception):
+class ScrapeFailed(AiokubeedgeError):
     """An endpoint did not answer as it should."""
 
 
@@ -80,8 +80,7 @@ class Scraper:
         times = before.times + 1 if before is not None else 1
         if times == 1:
             log.warning("a pod's metrics cannot be read", pod=uid, port=endpoint.port, path=endpoint.path, cause=why)
-        pause_s = min(FIRST_PAUSE_S * 2 ** min(times - 1, 10), LONGEST_PAUSE_S)
-        self._failed[uid, endpoint] = _Failed(times, now + pause_s)
+        self._failed[uid, endpoint] = _Failed(times, now + UNATTENDED.bound_s(times - 1))
 
 
 async def fetch(host: str, endpoint: Endpoint) -> Summary:

@@ -12,11 +12,10 @@ from typing import Final
 from edgecore.pods.lifecycles import PLAIN, Hook, Lifecycle, lifecycle_of
 from edgecore.pods.probes import Known, Probes, ProbeSpec, probes_of
 from edgecore.pods.runtimes.base import ContainerId, ContainerState, Exit
+from protocol.backoff import UNATTENDED
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
 
-BACKOFF_BASE_S: Final = 10.0
-BACKOFF_MAX_S: Final = 300.0
 PULL_ERROR_SHOWN_S: Final = 3.0
 """For so long a failed pull shows as what it is, and then as waiting for the next."""
 IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
@@ -234,7 +233,7 @@ class Container:
         self.attempt -= 1
         self.waiting = waiting
         self.pull_backoff_at = now + PULL_ERROR_SHOWN_S if waiting.reason == "ErrImagePull" else None
-        self.not_before = now + min(BACKOFF_BASE_S * 2**self.failures, BACKOFF_MAX_S)
+        self.not_before = now + UNATTENDED.bound_s(self.failures)
         self.failures += 1
 
     def end(self, state: ContainerState, now: float) -> None:
@@ -251,7 +250,7 @@ class Container:
     def delay_restart(self, now: float) -> None:
         """Set the earliest time of a restart: at once the first time, then 10 s doubling to 300 s."""
         self.not_before = now + self.backoff_s
-        self.backoff_s = min(max(self.backoff_s * 2, BACKOFF_BASE_S), BACKOFF_MAX_S)
+        self.backoff_s = _next_delay_s(self.backoff_s)
 
     def adopt(self, states: list[ContainerState], now: float, wall: float) -> None:
         """Take over the instances that the runtime knows, in order of attempts."""
@@ -265,10 +264,10 @@ class Container:
         # The delay that was due is worked out again from the number of restarts.
         ran_s = self.current.exit.finished_at - self.current.started_at
         level = 0 if ran_s >= BACKOFF_RESET_S else min(self.attempt, 6)
-        delay = min(BACKOFF_BASE_S * 2 ** (level - 1), BACKOFF_MAX_S) if level else 0.0
+        delay = UNATTENDED.bound_s(level - 1) if level else 0.0
         waited = min(max(wall - self.current.exit.finished_at, 0.0), delay)
         self.not_before = now + delay - waited
-        self.backoff_s = min(max(delay * 2, BACKOFF_BASE_S), BACKOFF_MAX_S)
+        self.backoff_s = _next_delay_s(delay)
 
     def check_invariants(self) -> None:
         """Raise :class:`LocalProtocolError` if this state should be impossible."""
@@ -311,3 +310,7 @@ def _lasting(uid: Uid, entry: Body, kind: Kind, policy: str) -> Container:
 def init_policy(policy: str) -> str:
     """Return the restart policy of an init container in a pod with ``policy``."""
     return "Never" if policy == "Never" else "OnFailure"
+
+
+def _next_delay_s(delay_s: float) -> float:
+    return min(max(delay_s * UNATTENDED.factor, UNATTENDED.initial_delay_s), UNATTENDED.max_delay_s)

@@ -87,6 +87,14 @@ class TestRunning:
         bench.pass_time(300)
         assert bench.running() == [("main", 0)]
 
+    def test_a_start_that_is_refused_for_a_week_is_tried_every_five_minutes(self, bench: Bench) -> None:
+        bench.refusal = "RunContainerError"
+        bench.boot(a_pod())
+        bench.pass_time(7 * 86_400)
+        bench.log.clear()
+        bench.pass_time(600)
+        assert sum(isinstance(one, StartContainer) for one in bench.log) == 2
+
     def test_a_refused_restart_keeps_the_last_exit_in_view(self, bench: Bench) -> None:
         bench.boot(a_pod())
         bench.refusal = "RunContainerError"
