@@ -80,14 +80,7 @@ class Commands:
         self._words = (-1, b"")
         spec = [field for field in spec if field[0] != "arg"] + [("arg", word) for word in words]
         pipes = spawn.Pipes(joined=True)
-        try:
-            pid = os.fork()
-        except OSError:
-            pipes.close()
-            raise
-        if pid == 0:
-            spawn.become(spec, pipes)
-        pipes.close_child_ends()
+        pid = spawn.fork(spec, pipes)
         os.close(pipes.stderr[0])
         error = spawn.release(pipes)
         command = Command(number, container, pid, pipes.stdout[0], time.monotonic() + timeout_s)

@@ -58,6 +58,23 @@ def release(pipes: Pipes) -> str:
     return error
 
 
+def fork(spec: records.Fields, pipes: Pipes) -> int:
+    """Start a child that becomes what ``spec`` says when it is released, and return its pid.
+
+    Raises:
+        OSError: There is no room for another process; the pipes are closed.
+    """
+    try:
+        pid = os.fork()
+    except OSError:
+        pipes.close()
+        raise
+    if pid == 0:
+        become(spec, pipes)
+    pipes.close_child_ends()
+    return pid
+
+
 def become(spec: records.Fields, pipes: Pipes) -> None:
     """In the child: wait for the go-ahead and exec the container's command. Never returns."""
     try:

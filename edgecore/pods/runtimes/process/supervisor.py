@@ -184,14 +184,7 @@ class Supervisor:
         one = dict(spec)
         records.reserve(os.path.join(folder, records.EXIT_RESERVE))
         pipes = spawn.Pipes()
-        try:
-            pid = os.fork()
-        except OSError:
-            pipes.close()
-            raise
-        if pid == 0:
-            spawn.become(spec, pipes)
-        pipes.close_child_ends()
+        pid = spawn.fork(spec, pipes)
         try:
             self._record_running(folder, pid, one["image"])
         except OSError:
