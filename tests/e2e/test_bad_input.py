@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -244,7 +245,8 @@ async def test_a_corrupt_database_is_set_aside_and_running_pods_are_adopted(clus
         for part in (meta, meta.with_name("meta.db-wal")):
             part.write_bytes(os.urandom(part.stat().st_size))
     await edge.start()
-    await aeventually(lambda: list(meta.parent.glob("meta.db.corrupt-*")), what="the file is set aside")
+    aside = partial(meta.parent.glob, "meta.db.corrupt-*")
+    await aeventually(lambda: list(aside()) and meta.exists(), what="the file is set aside, and there is a new one")
     await aeventually(
         lambda: {row.uid for row in held_by(edge).objects if row.key.resource == "pods"} == set(running),
         what="the slice has come again",
