@@ -280,6 +280,7 @@ def test_all_of_it_on_the_daemons_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLC
     uvloop.run(converse())
 
 
+@pytest.mark.slow
 def test_a_peer_that_goes_on_sending_still_hears_why_it_was_closed(
     tls: tuple[ssl.SSLContext, ssl.SSLContext, bytes, bytes],
 ) -> None:
