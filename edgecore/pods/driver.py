@@ -47,6 +47,7 @@ from edgecore.pods.performer import Performer
 from edgecore.pods.prober import Prober
 from edgecore.pods.runtimes.base import ContainerState, Runtime, RuntimeUnavailable
 from edgecore.pods.settings import PodsSettings
+from edgecore.pods.sources import TokenSource
 from edgecore.pods.storage import PodStorage
 from edgecore.pods.unsupported import unsupported
 from protocol.backoff import LOCAL
@@ -70,6 +71,7 @@ class PodsDriver:
         runtimes: What can run it, each under its own name.
         storage: Where volumes and notes are kept.
         wall: Reads the time, seconds since the epoch. Timers run on the event loop's clock.
+        tokens: Hands out tokens of pods' service accounts, if anything does.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class PodsDriver:
         runtimes: Iterable[Runtime],
         storage: PodStorage,
         wall: Callable[[], float] = time.time,
+        tokens: TokenSource | None = None,
     ) -> None:
         self._desired = desired
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
@@ -95,6 +98,7 @@ class PodsDriver:
             runtimes=self._runtimes,
             storage=storage,
             wall=wall,
+            tokens=tokens,
         )
         self._prober = Prober(
             pod_of=self._machine.get,

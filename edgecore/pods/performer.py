@@ -29,7 +29,7 @@ from edgecore.pods.events import (
 from edgecore.pods.recorder import EventRecorder
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused, Teller
 from edgecore.pods.settings import PodsSettings
-from edgecore.pods.sources import PodSources, ReferenceMissing
+from edgecore.pods.sources import PodSources, ReferenceMissing, TokenSource
 from edgecore.pods.storage import PodStorage, VolumeUnavailable
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.resources import RUNTIME_CLASSES
@@ -48,6 +48,7 @@ class Performer:
         runtimes: What can run it, by name.
         storage: Where volumes and notes are kept.
         wall: Reads the time, seconds since the epoch.
+        tokens: Hands out tokens of pods' service accounts, if anything does.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Performer:
         runtimes: Mapping[str, Runtime],
         storage: PodStorage,
         wall: Callable[[], float],
+        tokens: TokenSource | None = None,
     ) -> None:
         self._settings = settings
         self._pod_of = pod_of
@@ -68,6 +70,7 @@ class Performer:
         self._runtimes = runtimes
         self._storage = storage
         self._wall = wall
+        self._tokens = tokens
         self._recorder = EventRecorder(settings.node_name)
 
     async def perform(self, instruction: Instruction) -> Event | None:
@@ -144,7 +147,8 @@ class Performer:
         )
 
     def _sources(self, pod: Body, address: str = "") -> PodSources:
-        return PodSources(pod, self._desired, self._settings.node_name, self._settings.host_ip, address)
+        node, host_ip = self._settings.node_name, self._settings.host_ip
+        return PodSources(pod, self._desired, node, host_ip, address, self._tokens)
 
     def runtime_of(self, pod: Body) -> Runtime:
         """Return what runs the pod.

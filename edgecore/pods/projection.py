@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from edgecore.pods.sources import ReferenceMissing, Sources
+from edgecore.pods.sources import ReferenceMissing, Sources, TokenRequest
 from protocol.objects.keys import Body
 
 DEFAULT_MODE: Final = 0o644
 SECRET_MODE: Final = 0o400
 """Kubernetes says 0644, inside a mount nobody else sees; a folder of the host is seen by its other users."""
+TOKEN_MODE: Final = 0o600
+"""What the kubelet gives a token whose pod states no fsGroup."""
+TOKEN_EXPIRATION_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def _source_files(source: Body, pod: Body, sources: Sources, mode: int | None) -
     if "downwardAPI" in source:
         return _downward(source["downwardAPI"], pod, sources, DEFAULT_MODE if mode is None else mode)
     if "serviceAccountToken" in source:
-        return {}  # tokens do not reach devices yet: the pod runs without, and is told so (unsupported.py)
+        return _token(source["serviceAccountToken"], sources, TOKEN_MODE if mode is None else mode)
     raise ReferenceMissing(f"unsupported volume source: {', '.join(source)}")
 
 
@@ -96,6 +99,12 @@ def _downward(reference: Body, pod: Body, sources: Sources, mode: int) -> dict[s
         stated = item.get("mode")
         files[_safe_path(item["path"])] = File(text.encode(), mode if stated is None else stated)
     return files
+
+
+def _token(reference: Body, sources: Sources, mode: int) -> dict[str, File]:
+    expiration_s = reference.get("expirationSeconds") or TOKEN_EXPIRATION_S
+    content = sources.token(TokenRequest(reference.get("audience") or "", int(expiration_s)))
+    return {} if content is None else {_safe_path(reference["path"]): File(content, mode)}
 
 
 def _safe_path(path: str) -> str:

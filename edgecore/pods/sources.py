@@ -23,6 +23,34 @@ class ReferenceMissing(AiokubeedgeError):
     """Something the pod names is not on this node (yet), or lacks the key that is asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What a pod's volume asks for: a ``serviceAccountToken`` source.
+
+    Attributes:
+        audience: Whom the token is for; empty for the API server.
+        expiration_s: How long it should be good, in seconds.
+    """
+
+    audience: str
+    expiration_s: int
+
+
+class TokenSource(Protocol):
+    """Hands out tokens of pods' service accounts. Asked on the event loop; waits for nothing.
+
+    Whoever has a newer token than the one handed out says so with
+    :class:`edgecore.pods.events.ReferencesChanged`: the volume is then made anew.
+    """
+
+    def token(self, pod: Body, request: TokenRequest) -> bytes:
+        """Return the token to write into the pod's volume now.
+
+        Raises:
+            ReferenceMissing: There is none yet; the pod waits, and its Event says why.
+        """
+
+
 class Sources(Protocol):
     """Where contents come from."""
 
@@ -31,6 +59,13 @@ class Sources(Protocol):
 
     def secret(self, name: str) -> Mapping[str, bytes] | None:
         """Return the Secret's entries, or None where it is not on this node."""
+
+    def token(self, request: TokenRequest) -> bytes | None:
+        """Return the pod's token, or None where this agent hands out none.
+
+        Raises:
+            ReferenceMissing: There is none yet.
+        """
 
     def field(self, path: str) -> str:
         """Return a field of the pod, as the downward API names it.
@@ -57,6 +92,7 @@ class PodSources:
         node_name: This node.
         host_ip: Its address.
         pod_ip: The pod's own address; empty where it uses the node's, or where it is not known yet.
+        tokens: Where its service account's tokens come from, if anywhere.
     """
 
     pod: Body
@@ -64,6 +100,7 @@ class PodSources:
     node_name: str
     host_ip: str
     pod_ip: str = ""
+    tokens: TokenSource | None = None
 
     def config_map(self, name: str) -> Mapping[str, bytes] | None:
         """Return ``data`` and ``binaryData`` together."""
@@ -77,6 +114,10 @@ class PodSources:
         """Return ``data``, decoded."""
         body = self._get(SECRETS, name)
         return None if body is None else _decoded(body.get("data") or {}, f'secret "{name}"')
+
+    def token(self, request: TokenRequest) -> bytes | None:
+        """Return the pod's token, or None where this agent hands out none."""
+        return None if self.tokens is None else self.tokens.token(self.pod, request)
 
     def field(self, path: str) -> str:
         """Return a field of the pod, as the downward API names it."""

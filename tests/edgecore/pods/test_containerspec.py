@@ -12,6 +12,7 @@ from edgecore.pods.containerspec import credentials, dns, pull_policy, resources
 from edgecore.pods.runtimes.base import ContainerId
 from edgecore.pods.runtimes.specs import Credentials, Dns, HostAlias, HostPort, Resources, Security
 from edgecore.pods.settings import PodsSettings
+from edgecore.pods.sources import TokenRequest
 from protocol.objects.keys import Body, Uid
 from tests.support.pods import a_pod
 
@@ -29,6 +30,9 @@ class Secrets:
 
     def secret(self, name: str) -> Mapping[str, bytes] | None:
         return self._held.get(name)
+
+    def token(self, request: TokenRequest) -> None:
+        return None
 
     def field(self, path: str) -> str:
         return path

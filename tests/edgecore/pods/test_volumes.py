@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from edgecore.pods.events import Remembered
 from edgecore.pods.projection import File, volume_files
 from edgecore.pods.runtimes.base import StartRefused
-from edgecore.pods.sources import PodSources, ReferenceMissing
+from edgecore.pods.sources import PodSources, ReferenceMissing, TokenRequest
 from edgecore.pods.storage import VolumeUnavailable
 from edgecore.pods.volumes import DiskStorage, project
 from protocol.objects.keys import Body, Uid
@@ -38,6 +39,19 @@ def files(**volume: object) -> dict[str, File]:
     return volume_files(pod["spec"]["volumes"][0], pod, sources(pod))
 
 
+class OneToken:
+    """Hands out what it was given, by pod, audience and seconds."""
+
+    def __init__(self, held: dict[tuple[str, str, int], bytes]) -> None:
+        self._held = held
+
+    def token(self, pod: Body, request: TokenRequest) -> bytes:
+        try:
+            return self._held[pod["metadata"]["name"], request.audience, request.expiration_s]
+        except KeyError:
+            raise ReferenceMissing("no token has come yet: not yet") from None
+
+
 class TestProjection:
     def test_a_config_map_is_a_file_per_key(self) -> None:
         assert files(configMap={"name": "cm"}) == {"a": File(b"1", 0o644), "b": File(b"2", 0o644)}
@@ -56,6 +70,16 @@ class TestProjection:
         found = files(projected={"sources": parts})
         assert sorted(found) == ["a", "b", "key", "name"]
         assert found["name"].content == b"web"
+
+    def test_a_token_is_what_the_source_of_tokens_hands_out(self) -> None:
+        source = {"serviceAccountToken": {"path": "token", "audience": "vault", "expirationSeconds": 700}}
+        pod = with_volume(projected={"sources": [source], "defaultMode": 0o640})
+        (volume,) = pod["spec"]["volumes"]
+        assert volume_files(volume, pod, sources(pod)) == {}
+        asked = replace(sources(pod), tokens=OneToken({("web", "vault", 700): b"t"}))
+        assert volume_files(volume, pod, asked) == {"token": File(b"t", 0o640)}
+        with pytest.raises(ReferenceMissing, match="not yet"):
+            volume_files(volume, pod, replace(sources(pod), tokens=OneToken({})))
 
     def test_what_is_optional_may_be_missing(self) -> None:
         assert files(configMap={"name": "none", "optional": True}) == {}
