@@ -1,0 +1,1 @@
+"""Control groups: what holds pods within their limits, measures them, and can slow, pause and end them whole."""
