@@ -31,6 +31,8 @@ POD_METRICS: Final = "pods.metrics.k8s.io"
 NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
 NODE_SYNCS: Final = "nodesyncs.edge.aiokubeedge.io"
 OBJECT_TRACES: Final = "objecttraces.edge.aiokubeedge.io"
+ACCOUNT_RULES: Final = "serviceaccountrules.edge.aiokubeedge.io"
+"""What a service account may do, compiled from roles and bindings; under the account's own name."""
 
 # What stands in a resource's place in the keys of items on the link that are no objects (docs/protocol.md).
 NODE_STATUS: Final = "nodes/status"

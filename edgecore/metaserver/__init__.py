@@ -1,0 +1,1 @@
+"""The Kubernetes API on the device, from the local store."""
