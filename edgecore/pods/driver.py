@@ -25,10 +25,13 @@ from edgecore.pods.events import (
     ContainerRefused,
     Event,
     Found,
+    HoldSet,
     Instruction,
     Now,
     PodApplied,
     PodCleared,
+    PodFailed,
+    PodHeld,
     PodRemoved,
     PrepareVolumes,
     RecordEvent,
@@ -37,10 +40,12 @@ from edgecore.pods.events import (
     ReportStatus,
     RunHook,
     RunProbe,
+    SetHold,
     SliceCompleted,
     StartContainer,
     VolumesFailed,
 )
+from edgecore.pods.holds import Hold, Holder, NoHolder
 from edgecore.pods.lanes import Lanes
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.performer import Performer
@@ -72,6 +77,7 @@ class PodsDriver:
         storage: Where volumes and notes are kept.
         wall: Reads the time, seconds since the epoch. Timers run on the event loop's clock.
         tokens: Hands out tokens of pods' service accounts, if anything does.
+        holder: Slows pods down and pauses them, if anything can.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class PodsDriver:
         storage: PodStorage,
         wall: Callable[[], float] = time.time,
         tokens: TokenSource | None = None,
+        holder: Holder | None = None,
     ) -> None:
         self._desired = desired
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
@@ -100,6 +107,7 @@ class PodsDriver:
             wall=wall,
             tokens=tokens,
         )
+        self._performer.holder = holder or NoHolder()
         self._prober = Prober(
             pod_of=self._machine.get,
             address_of=self._machine.address,
@@ -228,6 +236,19 @@ class PodsDriver:
         if self._running:
             self._handle(SliceCompleted())
 
+    def decided(self, *decisions: PodFailed | PodHeld) -> None:
+        """Take note of what the node has decided about pods; nothing where pods are not being run."""
+        if self._running:
+            self._handle(*decisions)
+
+    def statuses(self) -> list[tuple[Body, Body]]:
+        """Return each pod with its status as last reported."""
+        return self._machine.statuses()
+
+    def holds(self) -> dict[Uid, Hold]:
+        """Return how far each pod that is to run is held back."""
+        return self._machine.holds()
+
     def _pod_changed(self, change: Applied) -> list[Event]:
         events: list[Event] = []
         held, previous = change.held, change.previous
@@ -316,6 +337,8 @@ class PodsDriver:
                 return VolumesFailed(uid, "FailedMount", why)
             case StartContainer(container):
                 return ContainerRefused(container, "RunContainerError", why)
+            case SetHold(uid):
+                return HoldSet(uid, why)
             case ClearPod() | ReportStatus() | ReportFinished():
                 asyncio.get_running_loop().call_later(RETRY_S, self._carry_out, [instruction])
         return None

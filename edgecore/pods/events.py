@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edgecore.pods.holds import Hold
 from edgecore.pods.lifecycles import Hook
 from edgecore.pods.probes import Outcome, ProbeKind, ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
@@ -168,6 +169,52 @@ class HookEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PodFailed:
+    """The node ends the pod, or refuses to begin it: its phase becomes Failed and it is never started again.
+
+    Ignored for a pod that has come to its end already. It is written down, so that later agents keep to it.
+
+    Attributes:
+        uid: The pod.
+        reason: ``status.reason`` and the Event's: ``Evicted``, ``OutOfcpu``, ….
+        message: For people.
+        grace_s: The most it may take to stop, seconds; None leaves that to the pod.
+        disruption: Whether the node ends it for its own sake, which the condition ``DisruptionTarget`` tells.
+        record: Whether an Event is made of it.
+    """
+
+    uid: Uid
+    reason: str
+    message: str
+    grace_s: float | None = None
+    disruption: bool = False
+    record: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PodHeld:
+    """The pod is to be slowed down, paused, or let go again, because of ``message``.
+
+    Attributes:
+        uid: The pod.
+        hold: How far.
+        message: For people.
+    """
+
+    uid: Uid
+    hold: Hold
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldSet:
+    """Answer to :class:`SetHold`; ``error`` is empty where it was carried out."""
+
+    uid: Uid
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PodCleared:
     """Answer to :class:`ClearPod`: nothing is left of the pod on this node."""
 
@@ -188,6 +235,9 @@ Event = (
     | ContainerExited
     | ProbeEnded
     | HookEnded
+    | PodFailed
+    | PodHeld
+    | HoldSet
     | PodCleared
 )
 
@@ -240,6 +290,14 @@ class RunHook:
     hook: Hook
     action: Body
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """Slow the pod down, pause it, or let it go; answer with HoldSet. Idempotent."""
+
+    uid: Uid
+    hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +354,7 @@ Instruction = (
     | SignalContainer
     | RunProbe
     | RunHook
+    | SetHold
     | ReleaseVolumes
     | ClearPod
     | ReportStatus

@@ -21,11 +21,14 @@ from edgecore.pods.events import (
     ContainerStarted,
     Event,
     Found,
+    HoldSet,
     HookEnded,
     Instruction,
     Now,
     PodApplied,
     PodCleared,
+    PodFailed,
+    PodHeld,
     PodRemoved,
     ProbeEnded,
     ReferencesChanged,
@@ -34,6 +37,7 @@ from edgecore.pods.events import (
     VolumesFailed,
     VolumesReady,
 )
+from edgecore.pods.holds import Hold, Holding
 from edgecore.pods.pod import PodMachine
 from edgecore.pods.runtimes.base import ContainerState
 from protocol.errors import LocalProtocolError
@@ -49,6 +53,9 @@ _PodEvent = (
     | ContainerExited
     | ProbeEnded
     | HookEnded
+    | PodFailed
+    | PodHeld
+    | HoldSet
 )
 
 
@@ -126,6 +133,10 @@ class PodsMachine:
         """Return the pod's address as last reported; empty where it is not known."""
         pod = self._pods.get(uid)
         return "" if pod is None else str(pod.status.get("podIP") or "")
+
+    def holds(self) -> dict[Uid, Hold]:
+        """Return how far each pod that is to run is held back."""
+        return {uid: pod.holding.wanted for uid, pod in self._pods.items() if pod.wanted}
 
     def statuses(self) -> list[tuple[Body, Body]]:
         """Return each pod with its status as last reported."""
@@ -206,8 +217,10 @@ class PodsMachine:
         out: list[Instruction] = []
         for uid in uids:
             states = self._unclaimed.pop(uid, [])
-            orphan = _orphan(uid, states, self._remembered.pop(uid, None))
+            remembered = self._remembered.pop(uid, None)
+            orphan = _orphan(uid, states, remembered)
             machine = PodMachine(orphan, host_ip=self._host_ip, before={}, now=now, rng=self._rng)
+            machine.holding = Holding.left_by(remembered.status if remembered else {})
             machine.adopt(states, now)
             machine.removed = True
             self._pods[uid] = machine
@@ -269,6 +282,8 @@ def _tell(pod: PodMachine, event: _PodEvent, now: Now) -> None:
             pod.probed(event, now)
         case HookEnded(instance, hook, error):
             pod.hooked(instance, hook, error, now)
+        case PodFailed() | PodHeld() | HoldSet():
+            pod.decided(event, now)
 
 
 def _uid_of(event: _PodEvent) -> Uid:

@@ -14,6 +14,7 @@ from edgecore.pods.events import (
     ContainerRefused,
     ContainerStarted,
     Event,
+    HoldSet,
     Instruction,
     PodCleared,
     PrepareVolumes,
@@ -21,11 +22,13 @@ from edgecore.pods.events import (
     ReleaseVolumes,
     ReportFinished,
     ReportStatus,
+    SetHold,
     SignalContainer,
     StartContainer,
     VolumesFailed,
     VolumesReady,
 )
+from edgecore.pods.holds import Hold, Holder, NoHolder
 from edgecore.pods.recorder import EventRecorder
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused, Teller
 from edgecore.pods.settings import PodsSettings
@@ -70,6 +73,8 @@ class Performer:
         self._runtimes = runtimes
         self._storage = storage
         self._wall = wall
+        self.holder: Holder = NoHolder()
+        """Slows pods down and pauses them."""
         self._tokens = tokens
         self._recorder = EventRecorder(settings.node_name)
 
@@ -87,6 +92,8 @@ class Performer:
             case SignalContainer(container, number):
                 for runtime in self._runtimes.values():
                     await runtime.signal(container, number)
+            case SetHold(uid, hold):
+                return await self._hold(uid, hold)
             case ReleaseVolumes(uid):
                 for runtime in self._runtimes.values():
                     await runtime.release_pod(uid)
@@ -174,6 +181,13 @@ class Performer:
             return self.runtime_of(pod).honours
         except StartRefused:
             return frozenset()
+
+    async def _hold(self, uid: Uid, hold: Hold) -> Event | None:
+        pod = self._pod_of(uid)
+        if pod is None:
+            return None
+        await self.holder.hold(pod, hold)
+        return HoldSet(uid)
 
     async def _clear(self, uid: Uid) -> Event:
         for runtime in self._runtimes.values():

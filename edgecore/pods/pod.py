@@ -7,6 +7,7 @@ and asks for the difference, once. So an event that comes late, twice or in anot
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -16,8 +17,11 @@ from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Wait
 from edgecore.pods.endings import SIGKILL
 from edgecore.pods.events import (
     ClearPod,
+    HoldSet,
     Instruction,
     Now,
+    PodFailed,
+    PodHeld,
     PrepareVolumes,
     ProbeEnded,
     RecordEvent,
@@ -27,12 +31,14 @@ from edgecore.pods.events import (
     ReportStatus,
     RunHook,
     RunProbe,
+    SetHold,
     SignalContainer,
     StartContainer,
 )
+from edgecore.pods.holds import REASONS, Hold, Holding
 from edgecore.pods.lifecycles import LAST_MOMENT_S, POST_START_MAX_S, Hook
 from edgecore.pods.preparation import Preparation
-from edgecore.pods.probes import ProbeSpec
+from edgecore.pods.probes import Outcome, ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
@@ -70,10 +76,15 @@ class PodMachine:
         self._finished = False
         self._clearing = False
         self._verdict: statuses.Verdict | None = None
+        self._hurry_s: float | None = None
+        self.holding = Holding.left_by(before)
         self._started_at = parse_timestamp(before["startTime"]) if "startTime" in before else now.wall
         self._deadline: float | None = None
         if before.get("phase") in statuses.TERMINAL:
             self._verdict = statuses.Verdict(before["phase"], before.get("reason", ""), before.get("message", ""))
+        elif before.get("reason"):
+            # The last agent had begun to end it: only a pod on its way out has a reason before its final phase.
+            self._verdict = statuses.Verdict(statuses.FAILED, before["reason"], before.get("message", ""))
         self._set_deadline(now)
 
     # --- what has happened ----------------------------------------------------------------------------------------
@@ -182,7 +193,7 @@ class PodMachine:
             return
         container.end(state, now.monotonic)
         assert state.exit is not None
-        if container.restarts and self._wanted and container.not_before > now.monotonic:
+        if container.restarts and self.wanted and container.not_before > now.monotonic:
             delay = container.not_before - now.monotonic
             container.waiting = self._crash_loop(container, delay)
             message = f"Back-off restarting failed container {container.name} in pod {self._full_name}"
@@ -192,6 +203,10 @@ class PodMachine:
         """Note how a probe went."""
         container = self._current(event.container)
         if container is None or container.probes is None or container.phase is not Phase.RUNNING:
+            return
+        if self.holding.frozen:
+            # It could not have answered.
+            container.probes.note(event.kind, Outcome.UNKNOWN, now.monotonic)
             return
         container.probes.note(event.kind, event.outcome, now.monotonic)
         told = health.told(event)
@@ -212,6 +227,27 @@ class PodMachine:
         else:
             container.probe(now.monotonic, now.monotonic, None, self._rng)
 
+    def decided(self, event: PodFailed | PodHeld | HoldSet, now: Now) -> None:
+        """Note what the node has decided about the pod, and what came of that."""
+        match event:
+            case PodFailed():
+                self._fail(event)
+            case PodHeld(_, hold, message) if hold is not self.holding.wanted and self.wanted:
+                reason = REASONS[hold if hold > self.holding.wanted else Hold.NONE]
+                self.holding.wanted, self.holding.message = hold, message
+                self._record(reason != REASONS[Hold.NONE], reason, message)
+            case HoldSet(_, error):
+                self.holding.done(error, now.monotonic)
+
+    def _fail(self, event: PodFailed) -> None:
+        if self.removed or self._verdict is not None:
+            return
+        self._verdict = statuses.Verdict(statuses.FAILED, event.reason, event.message, event.disruption)
+        self._hurry_s = event.grace_s
+        self._stop_began = None
+        if event.record:
+            self._record(True, event.reason, event.message)
+
     # --- what is to be done ---------------------------------------------------------------------------------------
 
     def advance(self, now: Now, *, blocked: bool = False) -> list[Instruction]:
@@ -224,9 +260,10 @@ class PodMachine:
         self._check_deadline(now)
         self._show_pull_backoff(now.monotonic)
         self._settle()
-        if not self._wanted:
+        if not self.wanted:
+            self._hold(now.monotonic)
             self._stop_all(now.monotonic)
-        elif not blocked:
+        elif not blocked and not self.holding.frozen:
             if self._volumes.ask(now.monotonic):
                 self._out.append(PrepareVolumes(self.uid))
             if self._volumes.ready:
@@ -236,6 +273,7 @@ class PodMachine:
             self._out += endings.kill_overdue(container, now.monotonic)
         self._release()
         self._report(now)
+        self._hold(now.monotonic)
         self._clear()
         out, self._out = self._out, []
         return out
@@ -243,9 +281,11 @@ class PodMachine:
     def next_timer(self) -> float | None:
         """Return the monotonic time at which :meth:`advance` has something to do, if nothing happens before."""
         times = [container.kill_at for container in self.containers if container.kill_at is not None]
-        if self._wanted:
-            times += [at for container in self.containers if (at := _next_probe(container)) is not None]
-            if self._volumes.ready:
+        times += [self.holding.retry_at] if self.holding.retry_at is not None else []
+        if self.wanted:
+            if not self.holding.frozen:
+                times += [at for container in self.containers if (at := _next_probe(container)) is not None]
+            if self._volumes.ready and not self.holding.frozen:
                 times += [container.not_before for container in self._eligible() if _startable(container)]
             times += [at for container in self.containers if (at := container.pull_backoff_at) is not None]
             times += [self._deadline] if self._deadline is not None else []
@@ -263,7 +303,8 @@ class PodMachine:
         return self._status
 
     @property
-    def _wanted(self) -> bool:
+    def wanted(self) -> bool:
+        """Whether the pod is to run."""
         return not (self.deleted or self.removed or self.halted) and self._verdict is None
 
     @property
@@ -335,7 +376,8 @@ class PodMachine:
         stated = self.pod["metadata"].get("deletionGracePeriodSeconds") if self.deleted else None
         if stated is None:
             stated = self.pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
-        return max(float(stated), 0.0)
+        grace_s = max(float(stated), 0.0)
+        return grace_s if self._hurry_s is None else min(grace_s, self._hurry_s)
 
     def _stop_all(self, now: float) -> None:
         """Stop the work, then the sidecars, last started first; all within one grace period."""
@@ -361,10 +403,16 @@ class PodMachine:
             self._deadline = now.monotonic + float(allowed) - max(now.wall - self._started_at, 0.0)
 
     def _check_deadline(self, now: Now) -> None:
-        if self._wanted and self._deadline is not None and now.monotonic >= self._deadline:
+        if self.wanted and self._deadline is not None and now.monotonic >= self._deadline:
             message = "Pod was active on the node longer than the specified deadline"
             self._verdict = statuses.Verdict(statuses.FAILED, "DeadlineExceeded", message)
             self._record(False, "DeadlineExceeded", message)
+
+    def _hold(self, now: float) -> None:
+        """Carry out the hold: after it was written down, and lifted before a pod that is to end is signalled."""
+        hold = self.holding.due(now, wanted=self.wanted and not self.halted)
+        if hold is not None:
+            self._out.append(SetHold(self.uid, hold))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -406,7 +454,7 @@ class PodMachine:
             # A pod that is on its way out has its final phase only once nothing runs any more.
             phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
             running = statuses.RUNNING if phase in statuses.TERMINAL else phase
-            verdict = statuses.Verdict(running, verdict.reason, verdict.message) if verdict else statuses.Verdict(phase)
+            verdict = replace(verdict, phase=running) if verdict else statuses.Verdict(phase)
         status = statuses.pod_status(
             self.pod,
             self.containers,
@@ -416,6 +464,7 @@ class PodMachine:
             before=self._status,
             at=timestamp(now.wall),
         )
+        status["conditions"] = self.holding.shown(status["conditions"], timestamp(now.wall))
         if status != self._status:
             self._status = status
             self._reported = False

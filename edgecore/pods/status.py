@@ -21,15 +21,24 @@ FAILED: Final = "Failed"
 MESSAGES_BYTES: Final = 12 * 1024
 """What a pod's termination messages may come to together; each container has an equal part."""
 TERMINAL: Final = frozenset({SUCCEEDED, FAILED})
+_DISRUPTED: Final[Body] = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A pod's phase, and why it is that where the containers alone do not say."""
+    """A pod's phase, and why it is that where the containers alone do not say.
+
+    Attributes:
+        phase: The phase.
+        reason: Why, in CamelCase.
+        message: Why, for people.
+        disruption: Whether the node ends the pod for its own sake.
+    """
 
     phase: str
     reason: str = ""
     message: str = ""
+    disruption: bool = False
 
 
 def phase_of(containers: Sequence[Container], restart_policy: str) -> str:
@@ -191,7 +200,8 @@ def _conditions(
     }
     conditions: list[Body] = list(before.get("conditions") or ())
     scheduled = find_condition(conditions, "PodScheduled") or {"type": "PodScheduled", "status": "True"}
-    for condition in (prepared, initialized, *ready, scheduled):
+    disrupted = [{**_DISRUPTED, "message": verdict.message}] if verdict.disruption else []
+    for condition in (prepared, initialized, *ready, scheduled, *disrupted):
         conditions = set_condition(conditions, condition, at=at)
     return conditions
 

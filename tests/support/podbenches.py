@@ -13,6 +13,7 @@ from edgecore.pods.events import (
     ContainerRefused,
     ContainerStarted,
     Event,
+    HoldSet,
     HookEnded,
     Instruction,
     Now,
@@ -24,11 +25,13 @@ from edgecore.pods.events import (
     ReportStatus,
     RunHook,
     RunProbe,
+    SetHold,
     SignalContainer,
     StartContainer,
     VolumesFailed,
     VolumesReady,
 )
+from edgecore.pods.holds import Hold
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.probes import Outcome
 from edgecore.pods.runtimes.base import ContainerId, ContainerState, Exit
@@ -45,6 +48,8 @@ class Bench:
     Attributes:
         health: How probes go, by kind; None hangs. Others succeed.
         hooks: What goes wrong with hooks, by name; None hangs. Others go well.
+        hold_error: Why pods cannot be held back; empty where they can.
+        held: How far each pod was last held back.
     """
 
     machine: PodsMachine = field(default_factory=lambda: PodsMachine("10.0.0.7", Random(1)))
@@ -59,6 +64,8 @@ class Bench:
     images: dict[str, str] = field(default_factory=dict)
     health: dict[str, Outcome | None] = field(default_factory=dict)
     hooks: dict[str, str | None] = field(default_factory=dict)
+    hold_error: str = ""
+    held: dict[Uid, Hold] = field(default_factory=dict)
 
     @property
     def now(self) -> Now:
@@ -151,6 +158,10 @@ class Bench:
                 error = self.hooks.get(hook.value, "")
                 if error is not None:
                     yield HookEnded(container, hook, error)
+            case SetHold(uid, hold):
+                if not self.hold_error:
+                    self.held[uid] = hold
+                yield HoldSet(uid, self.hold_error)
             case ReportStatus(uid, note):
                 self.statuses[uid] = note.status
                 self.notes[uid] = note
