@@ -27,6 +27,7 @@ from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.ownservice import keep_published, publish
 from cloudcore.apiserver.rbac.reconciliation import reconcile_defaults
 from cloudcore.apiserver.registry import Registry
+from cloudcore.apiserver.subresources.token import node_tokens
 from cloudcore.clock import SystemClock
 from cloudcore.config import Settings
 from cloudcore.controllers.manager import ControllerManager, ControllerSettings
@@ -100,6 +101,7 @@ class CloudCore:
             clock=self.clock,
             rng=Random(),
             settings=HubSettings.of(settings),
+            mint=node_tokens(self.registry),
         )
         self._provide_views()
         self.spans = send_spans(self.hub.tracing, settings.otlp_endpoint, self.clock)

@@ -35,7 +35,7 @@ from cloudcore.hub.settings import HubSettings
 from cloudcore.hub.syncview import Departure
 from cloudcore.hub.tracing import Tracing
 from cloudcore.hub.traffic import TrafficLedger
-from cloudcore.hub.upstream import Upstream, note_rejection
+from cloudcore.hub.upstream import Mint, Upstream, note_rejection
 from cloudcore.hub.views import HubViews
 from cloudcore.security.identity import Identity, Pins
 from cloudcore.store.base import Change, ChangeType, Record, Store
@@ -69,6 +69,7 @@ class Hub:
         rng: Source of jitter.
         settings: See :class:`HubSettings`.
         heartbeats: Writes the leases, where that is not to share the rate of ``client``.
+        mint: Makes tokens of service accounts; None where this cloud makes none.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Hub:
         rng: Random,
         settings: HubSettings | None = None,
         heartbeats: Client | None = None,
+        mint: Mint | None = None,
     ) -> None:
         self.settings = settings or HubSettings()
         self.router = Router(store.incarnation)
@@ -91,7 +93,7 @@ class Hub:
         self.leases = Leases(
             heartbeats or client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note
         )
-        self.upstream = Upstream(store, client, self.router, recorder)
+        self.upstream = Upstream(store, client, self.router, recorder, mint=mint)
         self.slots = Slots(self.settings.pacing, rng)
         self.counters: Counter[str] = Counter()
         """Monotonic counts for the metrics: sessions, refusals, deliveries, resumes, rejections."""
@@ -217,7 +219,12 @@ class Hub:
 
     async def apply(self, session: Session, items: Sequence[Item]) -> list[Verdict]:
         """Apply a batch of reports and return a verdict for each."""
-        return await self.upstream.settle(session.identity.node, items, lambda: self._is_current(session))
+        return await self.upstream.settle(
+            session.identity.node,
+            items,
+            lambda: self._is_current(session),
+            lambda answer: session.deliver(answer, Lane.SPEC),
+        )
 
     def heartbeat(self, session: Session) -> None:
         """Renew the node's lease."""

@@ -1,8 +1,8 @@
 """What nodes report, read with suspicion. Performs no I/O.
 
 A node is not trusted: it may be broken or taken over. It writes its own status, the status of pods bound to it, the
-end of such pods, and events about these; nothing else. Each function here raises :class:`Refused` for what is over
-that line, with a word and a sentence that go back in the verdict.
+end of such pods, and events about these; and it asks for tokens of their accounts. Nothing else. Each function here
+raises :class:`Refused` for what is over that line, with a word and a sentence that go back in the verdict.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from cloudcore.store.base import Record
 from protocol.errors import AiokubeedgeError
 from protocol.messages import Item, Op
 from protocol.objects.keys import Body, NodeName, ObjectKey
-from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS
+from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS, TOKEN
 
 MAX_REPORT_BYTES: Final = 512 * 1024
 MAX_EVENT_BYTES: Final = 8 * 1024
+MAX_REQUEST_BYTES: Final = 8 * 1024
 MAX_REPORTED_OBJECT_BYTES: Final = 1024 * 1024
 """What an object may grow to by its node's reports: conditions that are reported no longer stay."""
 _KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")
@@ -49,6 +50,7 @@ class Kind(enum.Enum):
     POD_STATUS = enum.auto()
     POD_STOPPED = enum.auto()
     EVENT = enum.auto()
+    TOKEN = enum.auto()
 
 
 _KINDS: Final = {
@@ -56,6 +58,7 @@ _KINDS: Final = {
     (POD_STATUS, Op.PUT): Kind.POD_STATUS,
     (PODS, Op.DELETE): Kind.POD_STOPPED,
     (EVENTS, Op.COMMAND): Kind.EVENT,
+    (TOKEN, Op.COMMAND): Kind.TOKEN,
 }
 
 
@@ -161,6 +164,23 @@ def event_of(item: Item, node: NodeName) -> Body:
         "metadata": {"name": item.key.name, "namespace": item.key.namespace},
         "source": {**(source if isinstance(source, dict) else {}), "host": node},
     }
+
+
+def token_request_of(item: Item) -> Body:
+    """Return the spec of the TokenRequest that ``item`` carries, bound to a pod of a certain uid.
+
+    Raises:
+        Refused: It is no such request.
+    """
+    if len(item.body) > MAX_REQUEST_BYTES:
+        raise Refused("RequestEntityTooLarge", f"a request for a token is at most {MAX_REQUEST_BYTES} bytes")
+    spec = _decode(item).get("spec")
+    bound = spec.get("boundObjectRef") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(bound, dict):
+        raise Refused("Invalid", "a request for a token needs a spec with a boundObjectRef")
+    if bound.get("kind") != "Pod" or not bound.get("name") or not bound.get("uid"):
+        raise Refused("Forbidden", "node requested token not bound to a pod of a certain uid")
+    return spec
 
 
 def subject_of(event: Body) -> ObjectKey:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import msgpack
 import structlog
 
 from cloudcore.client import Client
@@ -37,9 +38,9 @@ from cloudcore.hub.reports import Kind, Refused
 from cloudcore.hub.router import Router
 from cloudcore.security.ratelimit import RateLimit, RateLimiter
 from cloudcore.store.base import Record, Store
-from protocol.messages import APPLIED, LATER, Item, Verdict
-from protocol.objects.keys import Body, NodeName, ObjectKey
-from protocol.objects.resources import EVENTS, NODES, PODS
+from protocol.messages import APPLIED, LATER, Item, Op, Verdict
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
+from protocol.objects.resources import ANSWER, EVENTS, NODES, PODS, SERVICE_ACCOUNTS
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,14 @@ _NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError, GatewayTi
 """The API's trouble, or ours with it: none of the node's."""
 
 Current = Callable[[], bool]
+Answer = Callable[[Item], None]
+"""Sends an answer down the session that asked."""
+Mint = Callable[[NodeName, ObjectKey, Body], Awaitable[Body]]
+"""Makes a token as the API does when that node asks: of which account, the TokenRequest; returns it answered."""
+
+
+def _nobody(_: Item) -> None:
+    """Drop an answer that nobody waits for."""
 
 
 class Upstream:
@@ -68,16 +77,25 @@ class Upstream:
         client: Writes.
         router: Knows which pods are whose.
         recorder: Takes an event for each rejected report.
+        mint: Makes tokens; None where this cloud makes none.
         concurrency: Writes under way at once.
     """
 
     def __init__(
-        self, store: Store, client: Client, router: Router, recorder: Recorder, *, concurrency: int = CONCURRENCY
+        self,
+        store: Store,
+        client: Client,
+        router: Router,
+        recorder: Recorder,
+        *,
+        mint: Mint | None = None,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self._store = store
         self._client = client
         self._router = router
         self._recorder = recorder
+        self._mint = mint
         self._slots = asyncio.Semaphore(concurrency)
         self._events = RateLimiter(EVENTS_OF_A_NODE)
         self._reports = RateLimiter(REPORTS_OF_A_NODE)
@@ -85,8 +103,10 @@ class Upstream:
         self.settled: Counter[str] = Counter()
         """Items by outcome, for the metrics."""
 
-    async def settle(self, node: NodeName, items: Sequence[Item], current: Current) -> list[Verdict]:
-        """Apply a batch and return its verdicts, one per item in the same order."""
+    async def settle(
+        self, node: NodeName, items: Sequence[Item], current: Current, answer: Answer = _nobody
+    ) -> list[Verdict]:
+        """Apply a batch and return its verdicts, one per item in the same order; requests are answered before."""
         verdicts = [LATER] * len(items)
         chains: dict[ObjectKey, list[int]] = {}
         for index, item in enumerate(items):
@@ -98,7 +118,7 @@ class Upstream:
             for indexes in waiting:
                 async with self._slots:
                     for index in indexes:
-                        verdicts[index] = await self._settle_one(node, items[index], current)
+                        verdicts[index] = await self._settle_one(node, items[index], current, answer)
 
         if len(chains) == 1:
             await settle_chains()
@@ -108,12 +128,12 @@ class Upstream:
                     group.create_task(settle_chains(), name=f"reports of {node}")
         return verdicts
 
-    async def _settle_one(self, node: NodeName, item: Item, current: Current) -> Verdict:
+    async def _settle_one(self, node: NodeName, item: Item, current: Current, answer: Answer) -> Verdict:
         try:
             if self._reports.wait_s(node, asyncio.get_running_loop().time()):
                 verdict = LATER
             else:
-                verdict = await self._apply(node, item, current)
+                verdict = await self._apply(node, item, current, answer)
         except Refused as exc:
             verdict = self._reject(node, item, exc.code, exc.reason)
         except _NOT_NOW as exc:
@@ -124,8 +144,10 @@ class Upstream:
         self.settled[verdict.outcome.name.lower()] += 1
         return verdict
 
-    async def _apply(self, node: NodeName, item: Item, current: Current) -> Verdict:
+    async def _apply(self, node: NodeName, item: Item, current: Current, answer: Answer) -> Verdict:
         kind = reports.kind_of(item)
+        if kind is Kind.TOKEN:
+            return await self._answer_token(node, item, answer)
         if kind is Kind.EVENT:
             return await self._record_event(node, item)
         if kind is Kind.POD_STOPPED:
@@ -174,6 +196,26 @@ class Upstream:
             pass  # gone, or another pod of that name by now: this one is no more
         except Forbidden as exc:
             return self._lacks_right(item.key, exc)
+        return APPLIED
+
+    async def _answer_token(self, node: NodeName, item: Item, answer: Answer) -> Verdict:
+        """Make a token for a pod of the node. It goes down the session that asked, and nowhere is it kept.
+
+        Raises:
+            Refused: The pod is not the node's, or this cloud makes no tokens.
+        """
+        spec = reports.token_request_of(item)
+        pod = ObjectKey(PODS, item.key.namespace, spec["boundObjectRef"]["name"])
+        record = self._router.record(pod)
+        if record is None or record.uid != spec["boundObjectRef"]["uid"] or self._router.node_of(pod) != node:
+            raise Refused("Forbidden", f"no such pod is bound to node {node}: {pod}")
+        if self._mint is None:
+            raise Refused("MethodNotAllowed", "this cloud makes no tokens")
+        account = ObjectKey(SERVICE_ACCOUNTS, item.key.namespace, item.key.name)
+        body = await self._mint(node, account, {"spec": spec})
+        told = {"spec": {"expirationSeconds": body["spec"]["expirationSeconds"]}, "status": body["status"]}
+        key = item.key._replace(resource=ANSWER, name=item.id)
+        answer(Item(Op.COMMAND, key, item.uid, Revision(0), msgpack.packb(told), id=item.id))
         return APPLIED
 
     async def _newest(self, node: NodeName, key: ObjectKey, item: Item) -> Record | None:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from edgecore.hub.linkview import measures_view, outbox_view
+from edgecore.hub.requests import Requests
 from edgecore.hub.session import Ending, Introduction, LinkTerms, Session, Vitals
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
@@ -101,6 +102,9 @@ class HubClient:
         settings: The link's settings; may be changed, for the sessions to come.
         account: Counts the node's bytes; None counts them for nobody.
         on_state: Told whenever the link's state changes.
+
+    Attributes:
+        requests: Asks the cloud things that have an answer.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class HubClient:
         self._account = account or TrafficAccount(lambda: 0.0)
         self._measures = LinkMeasures()
         self._tell = on_state
+        self.requests = Requests()
         self._session: Session | None = None
         self._dialling: asyncio.Timeout | None = None
         self._leaving = asyncio.Event()
@@ -205,7 +210,7 @@ class HubClient:
             self._introduction,
             vitals=self._vitals,
             rng=self._rng,
-            terms=LinkTerms(self.settings, self._account, self._measures),
+            terms=LinkTerms(self.settings, self._account, self._measures, self.requests),
             restate=self._last_seen is None or now - self._last_seen > RESTATE_AFTER_S,
             on_open=opened,
         )

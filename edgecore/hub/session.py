@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from edgecore.hub.owing import owe, take_verdicts
+from edgecore.hub.requests import Requests
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.base import StorageUnavailable
 from edgecore.meta.store import MetaStore, StaleEpoch
@@ -25,8 +26,9 @@ from protocol.frames import CloseCode
 from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.link import Link, Side
 from protocol.measures import LinkMeasures
-from protocol.messages import LATER, Hello, Lane, Resume, Verdict, Welcome
+from protocol.messages import APPLIED, LATER, Hello, Item, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName
+from protocol.objects.resources import ANSWER
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
 
@@ -70,11 +72,13 @@ class LinkTerms:
         settings: The link's settings.
         account: Counts the node's bytes and knows its daily cap.
         measures: What all sessions count together.
+        requests: Asks the cloud things while a session is open.
     """
 
     settings: LinkSettings = field(default_factory=LinkSettings)
     account: TrafficAccount = field(default_factory=lambda: TrafficAccount(lambda: 0.0))
     measures: LinkMeasures = field(default_factory=LinkMeasures)
+    requests: Requests = field(default_factory=Requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         terms = terms or LinkTerms()
         self._account = terms.account
+        self._requests = terms.requests
         self._account.tell_time(self._loop.time())
         self._link = Link(
             Side.EDGE,
@@ -168,6 +173,7 @@ class Session:
                 closed = await self._driver.run(tasks, "hub")
         finally:
             self._store.on_owed(None)
+            self._requests.ended(self._ask)
         retry_after_s = max(self._retry_after_s, closed.retry_after_s)
         return Ending(closed.code, closed.reason, retry_after_s, self._welcome is not None)
 
@@ -205,7 +211,7 @@ class Session:
                 self._batches.append(event)
                 self._wake_apply.set()
             case Settled():
-                take_verdicts(self._store, event)
+                self._take_verdicts(event)
             case GoingAway(retry_after_s):
                 self._retry_after_s = retry_after_s
                 self._going_away = True
@@ -270,6 +276,7 @@ class Session:
             self._store.restate()
         self._store.on_owed(self._owe)
         self._owe(self._store.owed())
+        self._requests.opened(self._ask)
 
     async def _put_off(self, for_s: float) -> None:
         """Answer ``later`` to whatever comes for ``for_s`` seconds."""
@@ -289,14 +296,24 @@ class Session:
             return
         gathered = list(self._batches)
         self._batches.clear()
-        items = [item for batch in gathered for item in batch.items]
-        verdicts = await self._store.apply(items, gathered[0].epoch)
+        verdicts = await self._verdicts([item for batch in gathered for item in batch.items], gathered[0].epoch)
         at = 0
         for batch in gathered:
             self._settle(batch, verdicts[at : at + len(batch.items)])
             at += len(batch.items)
         if self._batches:
             self._wake_apply.set()
+
+    async def _verdicts(self, items: Sequence[Item], epoch: int) -> Sequence[Verdict]:
+        """Hand answers to whoever waits for them, and apply the rest. Answers are not for the disk."""
+        answers = [item for item in items if item.key.resource == ANSWER]
+        if not answers:
+            return await self._store.apply(items, epoch)
+        for item in answers:
+            self._requests.answered(item)
+        rest = [item for item in items if item.key.resource != ANSWER]
+        applied = iter(await self._store.apply(rest, epoch) if rest else ())
+        return [APPLIED if item.key.resource == ANSWER else next(applied) for item in items]
 
     def _settle(self, batch: Received, verdicts: Sequence[Verdict]) -> None:
         self._link.settle(batch.batch, verdicts, self._now())
@@ -305,6 +322,15 @@ class Session:
     def _owe(self, rows: Sequence[Owed]) -> None:
         owe(self._link, rows, self._now())
         self._driver.pump()
+
+    def _ask(self, item: Item) -> None:
+        self._link.send(item, self._now(), Lane.SPEC)
+        self._driver.pump()
+
+    def _take_verdicts(self, settled: Settled) -> None:
+        for item, verdict in zip(settled.items, settled.verdicts, strict=True):
+            self._requests.settled(item, verdict)
+        take_verdicts(self._store, settled)
 
     def _close(self, code: int, reason: str) -> None:
         self._link.close(code, reason, self._now())

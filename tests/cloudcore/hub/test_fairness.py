@@ -105,7 +105,7 @@ async def test_a_nodes_flood_of_reports_stands_in_front_of_another_with_a_bounde
         written: list[str] = []
         gate = asyncio.Semaphore(0)
 
-        async def settle_one(node: NodeName, item: Item, current: Any) -> Any:
+        async def settle_one(node: NodeName, item: Item, current: Any, answer: Any) -> Any:
             await gate.acquire()
             written.append(node)
 
