@@ -14,7 +14,7 @@ from edgecore.meta.base import Desired
 from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.quantities import parse_quantity
-from protocol.objects.resources import CONFIG_MAPS, SECRETS
+from protocol.objects.resources import CLAIMS, CONFIG_MAPS, NODES, PERSISTENT_VOLUMES, SECRETS
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
@@ -59,6 +59,15 @@ class Sources(Protocol):
 
     def secret(self, name: str) -> Mapping[str, bytes] | None:
         """Return the Secret's entries, or None where it is not on this node."""
+
+    def claim(self, name: str) -> Body | None:
+        """Return a PersistentVolumeClaim of the pod's namespace, or None where it is not on this node."""
+
+    def persistent_volume(self, name: str) -> Body | None:
+        """Return a PersistentVolume, or None where it is not on this node."""
+
+    def node(self) -> tuple[str, Mapping[str, str]]:
+        """Return this node's name and labels."""
 
     def token(self, request: TokenRequest) -> bytes | None:
         """Return the pod's token, or None where this agent hands out none.
@@ -114,6 +123,20 @@ class PodSources:
         """Return ``data``, decoded."""
         body = self._get(SECRETS, name)
         return None if body is None else _decoded(body.get("data") or {}, f'secret "{name}"')
+
+    def claim(self, name: str) -> Body | None:
+        """Return a PersistentVolumeClaim of the pod's namespace."""
+        return self._get(CLAIMS, name)
+
+    def persistent_volume(self, name: str) -> Body | None:
+        """Return a PersistentVolume."""
+        held = self.desired.get(ObjectKey(PERSISTENT_VOLUMES, "", name))
+        return None if held is None else held.body
+
+    def node(self) -> tuple[str, Mapping[str, str]]:
+        """Return this node's name and labels; none where its object is not here."""
+        held = self.desired.get(ObjectKey(NODES, "", self.node_name))
+        return self.node_name, {} if held is None else held.body["metadata"].get("labels") or {}
 
     def token(self, request: TokenRequest) -> bytes | None:
         """Return the pod's token, or None where this agent hands out none."""

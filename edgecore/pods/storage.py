@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from edgecore.pods.events import Remembered
@@ -17,11 +18,26 @@ class VolumeUnavailable(AiokubeedgeError):
     """A volume cannot be had now; the message says which and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeUsage:
+    """What a volume takes.
+
+    Attributes:
+        size_bytes: Of the disk, or of memory for a volume there: blocks, not lengths of files.
+        inodes: Files, folders and links, itself included; what has two names counts once.
+        in_memory: Whether it is memory that is taken.
+    """
+
+    size_bytes: int
+    inodes: int
+    in_memory: bool = False
+
+
 class PodStorage(Protocol):
     """Keeps pods' volumes and notes. Calls for different pods may overlap, calls for one pod do not."""
 
     async def load(self) -> Mapping[Uid, Remembered]:
-        """Return every note. One that cannot be read is left out."""
+        """Return a note for every pod that something is kept of; one without its name where it cannot be read."""
 
     async def remember(self, uid: Uid, note: Remembered) -> None:
         """Replace the pod's note, whole or not at all.
@@ -48,6 +64,12 @@ class PodStorage(Protocol):
 
         Raises:
             StartRefused: A mount names no volume, or leaves it.
+        """
+
+    async def usage(self, pod: Body) -> Mapping[str, VolumeUsage]:
+        """Return what those of the pod's volumes take that live and die with it, by name; may be some seconds old.
+
+        Claims and folders of the host are not the pod's. One that cannot be measured now is left out.
         """
 
     async def release(self, uid: Uid) -> None:
@@ -86,6 +108,10 @@ class MemoryStorage:
     def mounts(self, pod: Body, container: Body, variables: Mapping[str, str]) -> tuple[Mount, ...]:
         """Return no mounts."""
         return ()
+
+    async def usage(self, pod: Body) -> Mapping[str, VolumeUsage]:
+        """Nothing is taken."""
+        return {}
 
     async def release(self, uid: Uid) -> None:
         """Nothing is held."""

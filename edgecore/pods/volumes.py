@@ -1,8 +1,8 @@
 """Volumes and notes on the device's disk.
 
-Below the root, per pod: ``<uid>/note.json`` and ``<uid>/volumes/<name>``. Volumes made of API objects are replaced
-in one step, as the kubelet does it: files lie in a folder of their own, ``..data`` is a link to it, and what a
-container sees are links through ``..data``; so a reader finds all old or all new files. Disk work runs in threads.
+Below the root, per pod: ``<uid>/note.json``, ``<uid>/volumes/<name>``, and ``<uid>/subpaths/<container>/<n>``, where
+parts of volumes are mounted. Disk work runs in threads, but for :meth:`DiskStorage.mounts`, which is a few system
+calls. What kinds of volumes there are and how they are made is in :mod:`edgecore.pods.volumekinds`.
 """
 
 from __future__ import annotations
@@ -10,37 +10,33 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from edgecore.pods.environment import expand
 from edgecore.pods.events import Remembered
-from edgecore.pods.projection import File, is_projected, volume_files
+from edgecore.pods.projection import is_projected, volume_files
 from edgecore.pods.runtimes.base import Mount, StartRefused
 from edgecore.pods.sources import ReferenceMissing, Sources
-from edgecore.pods.storage import VolumeUnavailable
+from edgecore.pods.storage import VolumeUnavailable, VolumeUsage
 from edgecore.pods.trees import remove_tree
+from edgecore.pods.volumekinds import mounting, subpaths
+from edgecore.pods.volumekinds.atomic import project
+from edgecore.pods.volumekinds.claims import Backing, backing, is_claim
+from edgecore.pods.volumekinds.emptydirs import make_empty_dir
+from edgecore.pods.volumekinds.hostpaths import check_host_path
+from edgecore.pods.volumekinds.ownership import give_to_group
+from edgecore.pods.volumekinds.usage import UsageMeter
 from protocol.objects.keys import Body, Uid
 
 log = structlog.get_logger(__name__)
 
-_DATA: Final = "..data"
 _NOTE: Final = "note.json"
-_HOST_PATH_TYPES: Final[Mapping[str, Callable[[int], bool]]] = {
-    "Directory": stat.S_ISDIR,
-    "DirectoryOrCreate": stat.S_ISDIR,
-    "File": stat.S_ISREG,
-    "FileOrCreate": stat.S_ISREG,
-    "Socket": stat.S_ISSOCK,
-    "CharDevice": stat.S_ISCHR,
-    "BlockDevice": stat.S_ISBLK,
-}
+_UNKNOWN_GRACE_S: Final = 30.0
 
 
 class DiskStorage:
@@ -48,24 +44,25 @@ class DiskStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._meter = UsageMeter()
+        self._backings: dict[tuple[Uid, str], Backing] = {}
+        """What stands behind each claim that has been prepared, by pod and volume."""
+        self._given: set[tuple[Uid, str]] = set()
+        """Volumes that belong to their pod's group by now."""
 
     # --- notes ----------------------------------------------------------------------------------------------------
 
     async def load(self) -> Mapping[Uid, Remembered]:
-        """Return every note; a torn one is passed over: it was not written by the time the power went."""
+        """Return a note for each pod's folder.
+
+        A note that is torn or missing was not written by the time the power went. What else is in the folder may still
+        be somebody's: it is found again by the pod's uid, and goes when nobody wants that.
+        """
         return await asyncio.to_thread(self._load)
 
     def _load(self) -> dict[Uid, Remembered]:
         self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        notes = {}
-        for path in sorted(self._root.glob(f"*/{_NOTE}")):
-            try:
-                notes[Uid(path.parent.name)] = Remembered(**json.loads(path.read_bytes()))
-            except (OSError, ValueError, TypeError) as error:
-                log.warning(
-                    "a pod's note cannot be read; the pod is taken up without it", path=str(path), cause=str(error)
-                )
-        return notes
+        return {Uid(folder.name): _read_note(folder) for folder in sorted(self._root.iterdir()) if folder.is_dir()}
 
     async def remember(self, uid: Uid, note: Remembered) -> None:
         """Replace the pod's note."""
@@ -86,45 +83,129 @@ class DiskStorage:
 
     async def prepare(self, pod: Body, sources: Sources) -> None:
         """Make or update each volume."""
-        owner = _owner(pod)
         for volume in pod["spec"].get("volumes") or ():
-            path = self._folder(Uid(pod["metadata"]["uid"])) / "volumes" / _safe_name(volume["name"])
             try:
-                if is_projected(volume):
-                    await asyncio.to_thread(project, path, volume_files(volume, pod, sources), owner)
-                else:
-                    await asyncio.to_thread(_make_plain, path, volume)
+                await self._prepare(pod, volume, sources)
             except (ReferenceMissing, VolumeUnavailable) as error:
                 raise VolumeUnavailable(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from None
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise OSError(error.errno, f'MountVolume.SetUp failed for volume "{volume["name"]}" : {why}') from error
+
+    async def _prepare(self, pod: Body, volume: Body, sources: Sources) -> None:
+        path = self._volume_folder(pod, volume)
+        if is_projected(volume):
+            await asyncio.to_thread(project, path, volume_files(volume, pod, sources), _owner(pod))
+        elif "emptyDir" in volume:
+            await asyncio.to_thread(make_empty_dir, path, volume, pod, _shared_group(pod))
+        elif "hostPath" in volume:
+            source = volume["hostPath"]
+            await asyncio.to_thread(check_host_path, source["path"], source.get("type") or "")
+        elif is_claim(volume):
+            await self._prepare_claim(pod, volume, backing(volume, pod, sources))
+        else:
+            kinds = ", ".join(sorted(set(volume) - {"name"})) or "none"
+            raise VolumeUnavailable(f"volume source {kinds} is not supported on this node")
+
+    async def _prepare_claim(self, pod: Body, volume: Body, found: Backing) -> None:
+        uid = Uid(pod["metadata"]["uid"])
+        users = {other for (other, _), held in self._backings.items() if held.claim == found.claim} - {uid}
+        if users and found.exclusive:
+            message = f'claim "{found.name}" has access mode ReadWriteOncePod and is in use by another pod'
+            raise VolumeUnavailable(message)
+        # Noted before the first wait, so that two pods never both take an exclusive claim.
+        self._backings[uid, volume["name"]] = found
+        try:
+            await asyncio.to_thread(_check_backing, found)
+            await self._give(uid, pod, volume, found)
+        except BaseException:
+            del self._backings[uid, volume["name"]]
+            raise
+
+    async def _give(self, uid: Uid, pod: Body, volume: Body, found: Backing) -> None:
+        """Give a local volume to the pod's group, once; folders of the host stay whose they are, as in Kubernetes."""
+        group = _shared_group(pod)
+        if group is None or not found.local or (uid, volume["name"]) in self._given:
+            return
+        lenient = (pod["spec"].get("securityContext") or {}).get("fsGroupChangePolicy") == "OnRootMismatch"
+        await asyncio.to_thread(
+            give_to_group, Path(found.path), group, only_if_root_differs=lenient, read_only=found.read_only
+        )
+        self._given.add((uid, volume["name"]))
+
+    # --- mounts ---------------------------------------------------------------------------------------------------
 
     def mounts(self, pod: Body, container: Body, variables: Mapping[str, str]) -> tuple[Mount, ...]:
         """Return where each of the container's mounts lies on the host."""
         volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
-        return tuple(
-            self._mount(Uid(pod["metadata"]["uid"]), volumes, mount, variables)
-            for mount in container.get("volumeMounts") or ()
-        )
+        found = []
+        for number, mount in enumerate(container.get("volumeMounts") or ()):
+            volume = volumes.get(mount["name"])
+            if volume is None:
+                raise StartRefused("CreateContainerConfigError", f"volumeMount names no volume: {mount['name']!r}")
+            place = self._folder(Uid(pod["metadata"]["uid"])) / "subpaths" / container.get("name", "") / str(number)
+            found.append(self._mount(pod, volume, mount, variables, place))
+        return tuple(found)
 
-    def _mount(self, uid: Uid, volumes: Mapping[str, Body], mount: Body, variables: Mapping[str, str]) -> Mount:
-        volume = volumes.get(mount["name"])
-        if volume is None:
-            raise StartRefused("CreateContainerConfigError", f"volumeMount names no volume: {mount['name']!r}")
-        path = self._folder(uid) / "volumes" / _safe_name(volume["name"])
-        source = Path(volume["hostPath"]["path"]) if "hostPath" in volume else path
+    def _mount(self, pod: Body, volume: Body, mount: Body, variables: Mapping[str, str], place: Path) -> Mount:
+        source, read_only = self._source(pod, volume)
         part = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
-        if any("\0" in place for place in (str(source), part, mount["mountPath"])):
+        if any("\0" in text for text in (str(source), part, mount["mountPath"])):
             raise StartRefused("CreateContainerConfigError", f"NUL in a path of volume {volume['name']!r}")
         if part:
-            source = _sub_path(source, part)
-        return Mount(source=source, path=mount["mountPath"], read_only=bool(mount.get("readOnly")))
+            source = _part(source, part, place, agents_own=is_projected(volume))
+        return Mount(
+            source=source,
+            path=mount["mountPath"],
+            read_only=read_only or bool(mount.get("readOnly")),
+            propagation=mount.get("mountPropagation") or "None",
+        )
+
+    def _source(self, pod: Body, volume: Body) -> tuple[Path, bool]:
+        """Return where the volume is, and whether nothing may be written there."""
+        if "hostPath" in volume:
+            return Path(volume["hostPath"]["path"]), False
+        if is_claim(volume):
+            found = self._backings.get((Uid(pod["metadata"]["uid"]), volume["name"]))
+            if found is None:
+                raise StartRefused("CreateContainerConfigError", f"volume {volume['name']!r} is not prepared")
+            return Path(found.path), found.read_only
+        return self._volume_folder(pod, volume), is_projected(volume)
+
+    # --- what they take -------------------------------------------------------------------------------------------
+
+    async def usage(self, pod: Body) -> Mapping[str, VolumeUsage]:
+        """Return what the pod's own volumes take: emptyDirs and those made of API objects."""
+        volumes = {
+            volume["name"]: (
+                self._volume_folder(pod, volume),
+                (volume.get("emptyDir") or {}).get("medium") == "Memory",
+            )
+            for volume in pod["spec"].get("volumes") or ()
+            if "emptyDir" in volume or is_projected(volume)
+        }
+        return await self._meter.usage(Uid(pod["metadata"]["uid"]), volumes) if volumes else {}
+
+    # --- the end --------------------------------------------------------------------------------------------------
 
     async def release(self, uid: Uid) -> None:
-        """Remove the pod's volumes."""
-        await asyncio.to_thread(remove_tree, self._root / _safe_name(uid) / "volumes")
+        """Unmount and remove the pod's volumes."""
+        folder = self._root / _safe_name(uid)
+        await asyncio.to_thread(_remove, folder, "volumes", "subpaths")
+        self._forget(uid)
 
     async def remove(self, uid: Uid) -> None:
-        """Remove the pod's folder."""
-        await asyncio.to_thread(remove_tree, self._root / _safe_name(uid))
+        """Unmount what is left and remove the pod's folder."""
+        await asyncio.to_thread(_remove, self._root / _safe_name(uid))
+        self._forget(uid)
+
+    def _forget(self, uid: Uid) -> None:
+        self._meter.forget(uid)
+        self._backings = {key: held for key, held in self._backings.items() if key[0] != uid}
+        self._given = {key for key in self._given if key[0] != uid}
+
+    def _volume_folder(self, pod: Body, volume: Body) -> Path:
+        return self._folder(Uid(pod["metadata"]["uid"])) / "volumes" / _safe_name(volume["name"])
 
     def _folder(self, uid: Uid) -> Path:
         folder = self._root / _safe_name(uid)
@@ -132,103 +213,48 @@ class DiskStorage:
         return folder
 
 
-def project(path: Path, files: Mapping[str, File], owner: tuple[int, int] | None = None) -> None:
-    """Make ``files`` the content of the folder ``path``, in one step.
-
-    Args:
-        path: The volume's folder; made where it is missing.
-        files: By relative path.
-        owner: User and group to give the files to, or None to leave them the agent's.
-
-    Raises:
-        OSError: The disk refuses; the old content stands.
-    """
-    path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    data = path / _DATA
-    if data.is_dir() and _content(data) == dict(files):
-        return
-    fresh = path / f"..{secrets.token_hex(8)}"
-    fresh.mkdir(mode=0o755)
+def _read_note(folder: Path) -> Remembered:
+    path = folder / _NOTE
     try:
-        for name, file in files.items():
-            _write(fresh / name, file, owner)
-        old = data.resolve() if data.is_symlink() else None
-        _point(data, fresh.name)
-    except OSError:
-        remove_tree(fresh)
-        raise
-    _show(path, {PurePosixPath(name).parts[0] for name in files})
-    if old is not None and old.parent == path.resolve():
-        remove_tree(old)
+        return Remembered(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("a pod's note cannot be read; the pod is taken up without it", path=str(path), cause=str(error))
+        return Remembered("", f"orphan-{folder.name}", _UNKNOWN_GRACE_S, {})
 
 
-def _content(folder: Path) -> dict[str, File]:
-    files = (path for path in folder.resolve().rglob("*") if path.is_file())
-    root = folder.resolve()
-    return {str(path.relative_to(root)): File(path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in files}
+def _check_backing(found: Backing) -> None:
+    if found.local and not Path(found.path).is_dir():
+        raise VolumeUnavailable(f'path "{found.path}" does not exist')
+    check_host_path(found.path, found.kind)
 
 
-def _write(path: Path, file: File, owner: tuple[int, int] | None) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # Private until its mode is set: a Secret must not be readable for a moment.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(file.content)
-        if owner is not None:
-            os.fchown(stream.fileno(), *owner)
-        os.fchmod(stream.fileno(), file.mode)
+def _part(volume: Path, part: str, place: Path, *, agents_own: bool) -> Path:
+    """Return where a part of a volume can be mounted from.
+
+    What the agent alone writes needs no care, and shows through the links of that volume for as long as it runs.
+    """
+    relative = subpaths.locate(volume, part)
+    if agents_own:
+        return volume / part
+    try:
+        if not mounting.can_mount(place):
+            return subpaths.bind_part(volume, part, place)
+        os.close(subpaths.open_part(volume, relative))
+    except OSError as error:
+        raise StartRefused("CreateContainerConfigError", f"subPath {part!r}: {error.strerror or error}") from None
+    return volume.resolve() / relative
 
 
-def _point(link: Path, target: str) -> None:
-    scratch = link.with_name(f"{link.name}_new")
-    scratch.unlink(missing_ok=True)
-    scratch.symlink_to(target)
-    scratch.replace(link)
+def _remove(folder: Path, *parts: str) -> None:
+    """Remove a pod's folder, or parts of it. What is mounted there may be anybody's: it is taken off first, or else."""
+    for path in [folder / part for part in parts] or [folder]:
+        mounting.unmount_below(path)
+        remove_tree(path)
 
 
-def _show(path: Path, names: set[str]) -> None:
-    for name in names:
-        if not (path / name).is_symlink():
-            (path / name).symlink_to(f"{_DATA}/{name}")
-    for present in path.iterdir():
-        if not present.name.startswith("..") and present.name not in names:
-            present.unlink()
-
-
-def _make_plain(path: Path, volume: Body) -> None:
-    if "emptyDir" in volume:
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)
-    elif "hostPath" in volume:
-        _check_host_path(Path(volume["hostPath"]["path"]), volume["hostPath"].get("type") or "")
-    else:
-        kinds = ", ".join(sorted(set(volume) - {"name"})) or "none"
-        raise VolumeUnavailable(f"volume source {kinds} is not supported on this node")
-
-
-def _check_host_path(path: Path, kind: str) -> None:
-    if ".." in path.parts:
-        raise VolumeUnavailable(f"hostPath {path} must not contain '..'")
-    if kind == "DirectoryOrCreate":
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
-    elif kind == "FileOrCreate":
-        path.touch(mode=0o644, exist_ok=True)
-    is_of_kind = _HOST_PATH_TYPES.get(kind)
-    if kind and not (is_of_kind and path.exists() and is_of_kind(path.stat().st_mode)):
-        raise VolumeUnavailable(f"hostPath type check failed: {path} is not a {kind}")
-
-
-def _sub_path(source: Path, part: str) -> Path:
-    relative = PurePosixPath(part)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise StartRefused("CreateContainerConfigError", f"subPath {part!r} leaves its volume")
-    target = source / relative
-    # A link within the volume may lead anywhere; only one that stays within is followed.
-    if not target.resolve().is_relative_to(source.resolve()):
-        raise StartRefused("CreateContainerConfigError", f"subPath {part!r} leaves its volume")
-    if not target.exists():
-        target.mkdir(parents=True)
-    return target
+def _shared_group(pod: Body) -> int | None:
+    group: int | None = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+    return group
 
 
 def _owner(pod: Body) -> tuple[int, int] | None:
@@ -243,6 +269,6 @@ def _owner(pod: Body) -> tuple[int, int] | None:
 
 
 def _safe_name(name: str) -> str:
-    if not name or "/" in name or name in (".", ".."):
+    if not name or name in (".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
         raise VolumeUnavailable(f"{name!r} cannot name a folder")
     return name

@@ -43,11 +43,14 @@ class Mount:
         source: The file or folder on the host.
         path: ``mountPath``: where the container finds it.
         read_only: Whether the container may not write there (runtimes without mounts rely on file modes).
+        propagation: Whether mounts made below it later show on the other side: ``None``, ``HostToContainer``,
+            ``Bidirectional``. Nothing to do for runtimes without mounts, whose containers see the host's.
     """
 
     source: Path
     path: str
     read_only: bool = False
+    propagation: str = "None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,15 @@ class Secrets:
     def secret(self, name: str) -> Mapping[str, bytes] | None:
         return self._held.get(name)
 
+    def claim(self, name: str) -> None:
+        return None
+
+    def persistent_volume(self, name: str) -> None:
+        return None
+
+    def node(self) -> tuple[str, Mapping[str, str]]:
+        return "edge-1", {}
+
     def token(self, request: TokenRequest) -> None:
         return None
 

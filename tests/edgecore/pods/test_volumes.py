@@ -3,21 +3,31 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgecore.pods.events import Remembered
 from edgecore.pods.projection import File, volume_files
-from edgecore.pods.runtimes.base import StartRefused
+from edgecore.pods.runtimes.base import Mount, StartRefused
 from edgecore.pods.sources import PodSources, ReferenceMissing, TokenRequest
 from edgecore.pods.storage import VolumeUnavailable
-from edgecore.pods.volumes import DiskStorage, project
-from protocol.objects.keys import Body, Uid
+from edgecore.pods.volumekinds import mounting
+from edgecore.pods.volumes import DiskStorage
+from protocol.objects.keys import Body, ObjectKey, Uid
 from tests.support.pods import FakeDesired, a_pod
 
 U1 = Uid("u1")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and changes of owner need root")
+
+
+@pytest.fixture(autouse=True)
+def mounts_go(tmp_path: Path) -> Iterator[None]:
+    yield
+    mounting.unmount_below(tmp_path)
 
 
 def sources(pod: Body, **config: str) -> PodSources:
@@ -102,40 +112,6 @@ class TestProjection:
             files(**volume)
 
 
-class TestAtomicReplacement:
-    def test_content_is_seen_through_one_link(self, tmp_path: Path) -> None:
-        project(tmp_path / "v", {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)})
-        assert (tmp_path / "v/a").read_bytes() == b"1"
-        assert (tmp_path / "v/d/b").read_bytes() == b"2"
-        assert os.readlink(tmp_path / "v/a") == "..data/a"
-        assert stat.S_IMODE((tmp_path / "v/d/b").stat().st_mode) == 0o600
-
-    def test_an_update_replaces_removes_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
-        volume = tmp_path / "v"
-        project(volume, {"a": File(b"1", 0o644), "gone": File(b"x", 0o644)})
-        opened = (volume / "a").open("rb")
-        project(volume, {"a": File(b"2", 0o644), "new": File(b"y", 0o644)})
-        with opened:
-            assert opened.read() == b"1"
-        assert sorted(path.name for path in volume.iterdir() if not path.name.startswith("..")) == ["a", "new"]
-        assert (volume / "a").read_bytes() == b"2"
-        assert len([path for path in volume.iterdir() if path.name.startswith("..")]) == 2
-
-    def test_the_same_content_is_not_written_again(self, tmp_path: Path) -> None:
-        project(tmp_path / "v", {"a": File(b"1", 0o644)})
-        before = os.readlink(tmp_path / "v/..data")
-        project(tmp_path / "v", {"a": File(b"1", 0o644)})
-        assert os.readlink(tmp_path / "v/..data") == before
-
-    def test_a_failed_write_leaves_the_old_content(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        project(tmp_path / "v", {"a": File(b"1", 0o644)})
-        monkeypatch.setattr(os, "fchmod", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-        with pytest.raises(OSError, match="full"):
-            project(tmp_path / "v", {"a": File(b"2", 0o644)})
-        assert (tmp_path / "v/a").read_bytes() == b"1"
-        assert len(list((tmp_path / "v").iterdir())) == 3
-
-
 class TestDiskStorage:
     async def mount(self, storage: DiskStorage, pod: Body, **mount: object) -> Path:
         await storage.prepare(pod, sources(pod))
@@ -164,8 +140,11 @@ class TestDiskStorage:
     async def test_sub_paths(self, tmp_path: Path) -> None:
         storage, pod = DiskStorage(tmp_path), with_volume(configMap={"name": "cm"})
         assert (await self.mount(storage, pod, subPath="a")).read_bytes() == b"1"
-        empty = with_volume(emptyDir={})
-        assert (await self.mount(storage, empty, subPathExpr="$(PART)/dir")).name == "dir"
+        storage, empty = DiskStorage(tmp_path / "more"), with_volume(emptyDir={})
+        source = await self.mount(storage, empty, subPathExpr="$(PART)/dir")
+        (source / "file").touch()
+        assert (tmp_path / "more/u1/volumes/v/sub/dir/file").exists()
+        assert stat.S_IMODE(source.stat().st_mode) == 0o777
 
     @pytest.mark.parametrize("part", ["../x", "/etc", "link/passwd"])
     async def test_a_sub_path_cannot_leave_its_volume(self, tmp_path: Path, part: str) -> None:
@@ -179,7 +158,11 @@ class TestDiskStorage:
         ("volume", "message"),
         [
             ({"configMap": {"name": "none"}}, 'MountVolume.SetUp failed for volume "v" : configmap "none" not found'),
-            ({"persistentVolumeClaim": {"claimName": "c"}}, "persistentVolumeClaim is not supported"),
+            ({"persistentVolumeClaim": {"claimName": "c"}}, 'persistentvolumeclaim "c" not found'),
+            ({"nfs": {"server": "s", "path": "/"}}, "volume source nfs is not supported"),
+            ({"emptyDir": {"medium": "HugePages"}}, "emptyDir medium 'HugePages' is not supported"),
+            ({"hostPath": {"path": "etc"}}, "is not absolute"),
+            ({"hostPath": {"path": "/a\0b"}}, "has a NUL"),
             ({"hostPath": {"path": "/etc/passwd", "type": "Directory"}}, "not a Directory"),
             ({"hostPath": {"path": "/nowhere", "type": "File"}}, "not a File"),
             ({"hostPath": {"path": "/etc/../root"}}, "must not contain"),
@@ -215,4 +198,211 @@ class TestDiskStorage:
         await DiskStorage(tmp_path).remember(U1, note)
         (tmp_path / "torn").mkdir()
         (tmp_path / "torn" / "note.json").write_text('{"namespace": "d')
-        assert await DiskStorage(tmp_path).load() == {U1: note}
+        placeholder = Remembered("", "orphan-torn", 30.0, {})
+        assert await DiskStorage(tmp_path).load() == {U1: note, Uid("torn"): placeholder}
+
+    @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc", "../../etc", "a\0b", "x" * 256])
+    async def test_a_volume_that_climbs_out_is_refused(self, tmp_path: Path, name: str) -> None:
+        pod = a_pod(volumes=[{"name": name, "emptyDir": {}}])
+        with pytest.raises(VolumeUnavailable, match="cannot name a folder"):
+            await DiskStorage(tmp_path / "pods").prepare(pod, sources(pod))
+        assert not (tmp_path / "etc").exists()
+
+    async def test_an_empty_dir_outlives_the_agent_with_what_its_pod_made_of_it(self, tmp_path: Path) -> None:
+        source = await self.mount(DiskStorage(tmp_path), with_volume(emptyDir={}))
+        (source / "work").write_text("half done")
+        source.chmod(0o700)
+        assert await self.mount(DiskStorage(tmp_path), with_volume(emptyDir={})) == source
+        assert (source / "work").read_text() == "half done"
+        assert stat.S_IMODE(source.stat().st_mode) == 0o700
+
+    @as_root
+    async def test_an_empty_dir_in_memory(self, tmp_path: Path) -> None:
+        storage, pod = DiskStorage(tmp_path), with_volume(emptyDir={"medium": "Memory", "sizeLimit": "1Mi"})
+        source = await self.mount(storage, pod)
+        assert mounting.mounts_below(tmp_path) == [source]
+        with pytest.raises(OSError, match="No space left"):
+            (source / "large").write_bytes(b"x" * (2 << 20))
+        (source / "large").unlink()
+        (source / "small").write_bytes(b"x")
+        # A new agent finds it as it is; after a reboot it is mounted again, empty.
+        assert await self.mount(DiskStorage(tmp_path), pod) == source
+        assert (source / "small").exists()
+        mounting.unmount_below(tmp_path)
+        await DiskStorage(tmp_path).prepare(pod, sources(pod))
+        assert mounting.mounts_below(tmp_path) == [source]
+        assert list(source.iterdir()) == []
+        await storage.release(U1)
+        assert mounting.mounts_below(tmp_path) == []
+        assert not source.exists()
+
+    async def test_memory_that_may_not_be_mounted_is_said_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        pod = with_volume(emptyDir={"medium": "Memory"})
+        with pytest.raises(VolumeUnavailable, match="medium Memory: the agent runs as user 1000 and may not mount"):
+            await DiskStorage(tmp_path).prepare(pod, sources(pod))
+
+    @as_root
+    async def test_a_part_of_a_volume_never_shows_what_a_link_leads_to(self, tmp_path: Path) -> None:
+        storage, pod = DiskStorage(tmp_path / "pods"), with_volume(emptyDir={})
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        source = await self.mount(storage, pod)
+        part = await self.mount(storage, pod, subPath="part")
+        # The container swaps the folder for a link after the mount was asked for, before it is made.
+        (source / "part").rename(source / "aside")
+        (source / "part").symlink_to(outside)
+        (part / "written").touch()
+        assert (source / "aside" / "written").exists()
+        assert list(outside.iterdir()) == []
+        with pytest.raises(StartRefused, match="leaves its volume"):
+            await self.mount(storage, pod, subPath="part")
+        await storage.remove(U1)
+        assert outside.is_dir()
+
+    @as_root
+    async def test_what_is_mounted_is_never_removed_with_the_pod(self, tmp_path: Path) -> None:
+        host = tmp_path / "host"
+        (host / "data").mkdir(parents=True)
+        (host / "data" / "precious").touch()
+        storage, pod = DiskStorage(tmp_path / "pods"), with_volume(hostPath={"path": str(host)})
+        part = await self.mount(storage, pod, subPath="data")
+        assert (part / "precious").exists()
+        # The agent dies here; another one clears the pod away.
+        await DiskStorage(tmp_path / "pods").remove(U1)
+        assert (host / "data" / "precious").exists()
+        assert list((tmp_path / "pods").iterdir()) == []
+
+    @as_root
+    async def test_a_volume_belongs_to_the_group_of_its_pod(self, tmp_path: Path) -> None:
+        pod = a_pod(volumes=[{"name": "v", "emptyDir": {}}], securityContext={"fsGroup": 2000})
+        found = (await self.mount(DiskStorage(tmp_path), pod)).stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (2000, 0o2777)
+
+    async def test_what_a_pods_own_volumes_take_is_told(self, tmp_path: Path) -> None:
+        volumes = [
+            {"name": "v", "emptyDir": {}},
+            {"name": "host", "hostPath": {"path": str(tmp_path)}},
+            {"name": "config", "configMap": {"name": "cm"}},
+        ]
+        storage, pod = DiskStorage(tmp_path), a_pod(volumes=volumes)
+        await storage.prepare(pod, sources(pod))
+        (tmp_path / "u1/volumes/v/file").write_bytes(b"x" * 100_000)
+        found = await storage.usage(pod)
+        assert sorted(found) == ["config", "v"]
+        assert found["v"].size_bytes >= 100_000
+        assert found["v"].inodes == 2
+
+
+class TestClaims:
+    """A pod with a claim, its volume a folder of this node."""
+
+    def desired(self, folder: Path, **volume: object) -> FakeDesired:
+        desired = FakeDesired()
+        desired.put("nodes", {"metadata": {"name": "edge-1", "labels": {"kubernetes.io/hostname": "edge-1"}}})
+        claim = {"accessModes": ["ReadWriteOnce"], "volumeName": "pv-1"}
+        metadata = {"namespace": "default", "name": "data", "uid": "c1"}
+        desired.put("persistentvolumeclaims", {"metadata": metadata, "spec": claim})
+        spec = {"local": {"path": str(folder)}, "accessModes": ["ReadWriteOnce"], "claimRef": {"uid": "c1"}, **volume}
+        desired.put("persistentvolumes", {"metadata": {"name": "pv-1"}, "spec": spec})
+        return desired
+
+    def affinity(self, node: str) -> Body:
+        expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+        return {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+
+    def pod(self, uid: str = "u1", *, read_only: bool = False, **spec: object) -> Body:
+        source = {"claimName": "data", "readOnly": read_only}
+        return a_pod(uid=uid, volumes=[{"name": "v", "persistentVolumeClaim": source}], **spec)
+
+    async def mounted(self, storage: DiskStorage, pod: Body, desired: FakeDesired) -> Mount:
+        await storage.prepare(pod, PodSources(pod, desired, "edge-1", "10.0.0.7"))
+        (mount,) = storage.mounts(pod, {"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/m"}]}, {})
+        return mount
+
+    async def test_a_claim_is_the_folder_behind_it_and_the_data_stays(self, tmp_path: Path) -> None:
+        folder, storage = tmp_path / "disk", DiskStorage(tmp_path / "pods")
+        folder.mkdir()
+        desired = self.desired(folder, nodeAffinity=self.affinity("edge-1"))
+        mount = await self.mounted(storage, self.pod(), desired)
+        assert (mount.source, mount.read_only) == (folder, False)
+        (folder / "kept").touch()
+        await storage.release(U1)
+        await storage.remove(U1)
+        assert (folder / "kept").exists()
+        assert (await self.mounted(storage, self.pod(read_only=True), desired)).read_only
+
+    async def test_a_host_path_volume_is_made_where_it_may_be(self, tmp_path: Path) -> None:
+        folder = tmp_path / "new"
+        spec = {"local": None, "hostPath": {"path": str(folder), "type": "DirectoryOrCreate"}}
+        desired = self.desired(folder)
+        held = desired.get(ObjectKey("persistentvolumes", "", "pv-1"))
+        assert held is not None
+        body = {"metadata": {"name": "pv-1"}, "spec": {k: v for k, v in (held.body["spec"] | spec).items() if v}}
+        desired.put("persistentvolumes", body)
+        await self.mounted(DiskStorage(tmp_path / "pods"), self.pod(), desired)
+        assert folder.is_dir()
+
+    @pytest.mark.parametrize(
+        ("volume", "message"),
+        [
+            ({"claimRef": {"uid": "another"}}, "is not bound to claim"),
+            ({"claimRef": None}, "is not bound to claim"),
+            ({"nodeAffinity": "edge-2"}, 'is not for node "edge-1"'),
+            ({"volumeMode": "Block"}, "volumeMode Block"),
+            ({"local": None, "nfs": {"server": "s"}}, "volumes of type nfs are not supported"),
+            ({"local": {"path": "/nowhere/at/all"}}, 'path "/nowhere/at/all" does not exist'),
+            ({"local": {"path": "/tmp/../etc"}}, "must not contain"),
+        ],
+    )
+    async def test_what_cannot_be_had_is_said(self, tmp_path: Path, volume: dict[str, Any], message: str) -> None:
+        if isinstance(volume.get("nodeAffinity"), str):
+            volume = {"nodeAffinity": self.affinity(volume["nodeAffinity"])}
+        with pytest.raises(VolumeUnavailable, match=f'volume "v" : .*{message}'):
+            await self.mounted(DiskStorage(tmp_path / "pods"), self.pod(), self.desired(tmp_path, **volume))
+
+    async def test_one_that_is_not_bound_or_not_here_is_waited_for(self, tmp_path: Path) -> None:
+        desired = self.desired(tmp_path)
+        desired.remove("persistentvolumes", "pv-1", "")
+        with pytest.raises(VolumeUnavailable, match='persistentvolume "pv-1" not found'):
+            await self.mounted(DiskStorage(tmp_path / "pods"), self.pod(), desired)
+        metadata = {"namespace": "default", "name": "data", "uid": "c1"}
+        desired.put("persistentvolumeclaims", {"metadata": metadata, "spec": {}})
+        with pytest.raises(VolumeUnavailable, match='"default/data" is not bound'):
+            await self.mounted(DiskStorage(tmp_path / "pods"), self.pod(), desired)
+
+    async def test_an_exclusive_claim_is_one_pods_until_that_has_gone(self, tmp_path: Path) -> None:
+        storage, desired = DiskStorage(tmp_path / "pods"), self.desired(tmp_path)
+        metadata = {"namespace": "default", "name": "data", "uid": "c1"}
+        spec = {"accessModes": ["ReadWriteOncePod"], "volumeName": "pv-1"}
+        desired.put("persistentvolumeclaims", {"metadata": metadata, "spec": spec})
+        await self.mounted(storage, self.pod("u1"), desired)
+        await self.mounted(storage, self.pod("u1"), desired)
+        with pytest.raises(VolumeUnavailable, match="ReadWriteOncePod and is in use by another pod"):
+            await self.mounted(storage, self.pod("u2"), desired)
+        await storage.release(U1)
+        await self.mounted(storage, self.pod("u2"), desired)
+
+    @as_root
+    async def test_a_local_volume_is_given_to_the_pods_group_once(self, tmp_path: Path) -> None:
+        folder, storage = tmp_path / "disk", DiskStorage(tmp_path / "pods")
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub/file").touch(mode=0o600)
+        (folder / "link").symlink_to("/etc/hostname")
+        before = Path("/etc/hostname").stat()
+        desired = self.desired(folder)
+        await self.mounted(storage, self.pod(securityContext={"fsGroup": 2000}), desired)
+        found = (folder / "sub/file").stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (2000, 0o660)
+        assert stat.S_IMODE((folder / "sub").stat().st_mode) == 0o2775
+        after = Path("/etc/hostname").stat()
+        assert (after.st_gid, after.st_mode) == (before.st_gid, before.st_mode)
+        os.chown(folder / "sub/file", -1, 0)
+        await self.mounted(storage, self.pod(securityContext={"fsGroup": 2000}), desired)
+        lenient = {"fsGroup": 2000, "fsGroupChangePolicy": "OnRootMismatch"}
+        await self.mounted(storage, self.pod("u2", securityContext=lenient), desired)
+        assert (folder / "sub/file").stat().st_gid == 0
+        await self.mounted(storage, self.pod("u3", securityContext={"fsGroup": 2000}), desired)
+        assert (folder / "sub/file").stat().st_gid == 2000

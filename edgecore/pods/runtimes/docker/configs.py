@@ -21,6 +21,8 @@ Config = dict[str, Any]
 _SANDBOX_OOM_SCORE: Final = -998
 _LEAST_SHARES: Final = 2
 _SHARES_PER_CORE: Final = 1024
+_PROPAGATION: Final[Mapping[str, str]] = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
+"""Docker's words for ``mountPropagation``; what is not among them is its default, private."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +173,30 @@ def _mounts(mounts: Sequence[Mount]) -> Config:
     """Return volumes. The short form makes a missing folder of the host; the long one copes with a colon in a path."""
     short = [mount for mount in mounts if ":" not in str(mount.source)]
     return {
-        "Binds": [f"{mount.source}:{mount.path}{':ro' if mount.read_only else ''}" for mount in short],
+        "Binds": [":".join((str(mount.source), mount.path, *_bind_options(mount))) for mount in short],
         "Mounts": [
-            {"Type": "bind", "Source": str(mount.source), "Target": mount.path, "ReadOnly": mount.read_only}
+            {
+                "Type": "bind",
+                "Source": str(mount.source),
+                "Target": mount.path,
+                "ReadOnly": mount.read_only,
+                **_long_options(mount),
+            }
             for mount in mounts
             if mount not in short
         ],
     }
+
+
+def _bind_options(mount: Mount) -> tuple[str, ...]:
+    options = (["ro"] if mount.read_only else []) + [_PROPAGATION.get(mount.propagation, "")]
+    stated = ",".join(option for option in options if option)
+    return (stated,) if stated else ()
+
+
+def _long_options(mount: Mount) -> Config:
+    propagation = _PROPAGATION.get(mount.propagation)
+    return {"BindOptions": {"Propagation": propagation}} if propagation else {}
 
 
 def _resources(resources: Resources, settings: DockerSettings, oom_floor: int) -> Config:
