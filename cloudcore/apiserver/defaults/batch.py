@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cloudcore.apiserver.defaults.pods import default_pod_template
 from protocol.objects.keys import Body
+from protocol.objects.poddefaults import default_pod_template
 
 _NO_LIMIT: Final = 2**31 - 1
 

@@ -5,9 +5,9 @@ Source: Kubernetes ``apps/v1`` and ``core/v1`` ``SetDefaults_*``.
 
 from __future__ import annotations
 
-from cloudcore.apiserver.defaults.pods import default_pod_template
 from cloudcore.apiserver.defaults.storage import default_claim
 from protocol.objects.keys import Body
+from protocol.objects.poddefaults import default_pod_template
 
 
 def default_deployment(body: Body) -> None:

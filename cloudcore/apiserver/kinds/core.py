@@ -11,7 +11,6 @@ from cloudcore.apiserver.defaults.core import (
     default_secret,
     default_service,
 )
-from cloudcore.apiserver.defaults.pods import default_pod
 from cloudcore.apiserver.kinds import strategies
 from cloudcore.apiserver.kinds.kind import Kind, Subresource, proxy_of, status_of
 from cloudcore.apiserver.kinds.services import changed_service
@@ -20,6 +19,7 @@ from cloudcore.apiserver.validation.config import check_config_update, check_con
 from cloudcore.apiserver.validation.pods import check_pod
 from cloudcore.apiserver.validation.podupdates import check_pod_update
 from cloudcore.apiserver.validation.services import check_service, check_service_update
+from protocol.objects.poddefaults import default_pod
 
 _SCHEMA: Final = "io.k8s.api.core.v1."
 _EVICTION: Final = Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",))

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from cloudcore.apiserver.defaults.pods import default_pod
 from edgecore.pods.unsupported import unsupported
 from protocol.objects.keys import Body
+from protocol.objects.poddefaults import default_pod
 from tests.support.pods import a_pod
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudcore.apiserver.defaults.pods import default_pod
+from protocol.objects.poddefaults import default_pod
 from cloudcore.apiserver.validation.pods import check_pod
 from tests.support.registries import a_pod
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcore.apiserver.defaults.pods import default_pod, default_pod_template, pull_policy
+from protocol.objects.poddefaults import default_pod, default_pod_template, pull_policy
 from tests.support.registries import a_pod
 
 
