@@ -19,6 +19,7 @@ from cloudcore.scheduler.framework import Profile
 from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.podshape import PodShape, ShapeKey, shape_key, shape_of
 from protocol.objects.keys import Body, Uid
+from protocol.objects.sla import Tier, tier_of
 
 _MAX_EVALUATIONS = 128
 """Shapes whose evaluation is kept (about 17 bytes a node each), least recently used forgotten first."""
@@ -73,7 +74,8 @@ class Cycle:
         spec = pod["spec"]
         # The node it is on is no requirement: pods of one template are one shape wherever they are.
         unbound = {name: value for name, value in spec.items() if name != "nodeName"}
-        shape = self._shape(shape_key(unbound), unbound)
+        tier = tier_of(pod)
+        shape = self._shape(shape_key(unbound, tier), unbound, tier)
         self._accounts.charge(Uid(pod["metadata"]["uid"]), spec["nodeName"], shape)
 
     def node_of(self, uid: Uid) -> str | None:
@@ -91,8 +93,9 @@ class Cycle:
             pod: The pod.
             key: Its ``shape_key``, where the caller has it.
         """
-        key = key or shape_key(pod["spec"])
-        evaluation = self._evaluation(key, pod["spec"])
+        tier = tier_of(pod)
+        key = key or shape_key(pod["spec"], tier)
+        evaluation = self._evaluation(key, pod["spec"], tier)
         totals = evaluation.totals(self.table)
         best = totals.max(initial=NEVER)
         if best == NEVER:
@@ -105,7 +108,8 @@ class Cycle:
 
     def explain(self, pod: Body) -> Explanation:
         """Tell which filters turn away how many nodes, whether or not some are left."""
-        return explain(self._shape(shape_key(pod["spec"]), pod["spec"]), self.table, self._profile)
+        spec, tier = pod["spec"], tier_of(pod)
+        return explain(self._shape(shape_key(spec, tier), spec, tier), self.table, self._profile)
 
     def _explain(self, key: ShapeKey, shape: PodShape) -> Explanation:
         # Many waiting pods of one shape ask the same question of the same nodes.
@@ -117,18 +121,18 @@ class Cycle:
             known = self._explanations[key] = (version, explain(shape, self.table, self._profile))
         return known[1]
 
-    def _shape(self, key: ShapeKey, spec: Body) -> PodShape:
+    def _shape(self, key: ShapeKey, spec: Body, tier: Tier | None) -> PodShape:
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[key] = shape_of(spec, self._handlers)
+            shape = self._shapes[key] = shape_of(spec, self._handlers, tier)
         return shape
 
-    def _evaluation(self, key: ShapeKey, spec: Body) -> Evaluation:
+    def _evaluation(self, key: ShapeKey, spec: Body, tier: Tier | None) -> Evaluation:
         evaluation = self._evaluations.get(key)
         if evaluation is None:
-            shape = self._shape(key, spec)
+            shape = self._shape(key, spec, tier)
             evaluation = self._evaluations[key] = Evaluation(shape, self._profile, self._suitability(shape))
             if len(self._evaluations) > _MAX_EVALUATIONS:
                 self._evaluations.popitem(last=False)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloudcore.scheduler.columns import Column, Mask, Rows
-from cloudcore.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, Amounts, known_amounts
 from protocol.objects.keys import Body
+from protocol.objects.podrequests import CPU, EPHEMERAL, MEMORY, PODS, Amounts, known_amounts
 from protocol.objects.selectors import Requirement, Selector
 from protocol.objects.wellknown import RUNTIMES
 

@@ -21,6 +21,7 @@ from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.podshape import ShapeKey, shape_key
 from protocol.backoff import RetryPolicy
 from protocol.objects.keys import Body, ObjectKey, Uid
+from protocol.objects.sla import tier_of
 
 BACKOFF = RetryPolicy(max_retries=None, initial_delay_s=1.0, max_delay_s=10.0, jitter=False)
 FLUSH_S = 300.0
@@ -101,7 +102,7 @@ class PodQueue:
 
     def put(self, key: ObjectKey, body: Body) -> None:
         """Queue a pod, or take note that a queued one has changed; a change of what it asks for is a new chance."""
-        uid, shape = Uid(body["metadata"]["uid"]), shape_key(body["spec"])
+        uid, shape = Uid(body["metadata"]["uid"]), shape_key(body["spec"], tier_of(body))
         pod = self._pods.get(key)
         if pod is not None and pod.uid != uid:
             self.remove(key)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from cloudcore.scheduler.resources import Amounts, pod_requests, scored_requests
+from cloudcore.scheduler.resources import scored_requests
 from protocol.objects.keys import Body
+from protocol.objects.podrequests import Amounts
 from protocol.objects.selectors import Requirement, Selector, requirements_of
+from protocol.objects.sla import Tier, pod_charge
 
 ShapeKey = bytes
 
@@ -41,7 +43,7 @@ class PodShape:
     """Everything about a pod that decides where it can go.
 
     Attributes:
-        requests: What it takes of a node, zero requests left out, one of ``pods`` included.
+        requests: What it takes of a node by its SLA tier, zeros left out, one of ``pods`` included.
         scored_cpu_milli: Its cpu as scores count it.
         scored_memory_bytes: Its memory as scores count it.
         node_name: The node it names itself; empty for any.
@@ -65,10 +67,11 @@ class PodShape:
     demands: ShapeKey = b""
 
 
-def shape_key(spec: Body) -> ShapeKey:
-    """Return equal bytes for the specs of pods of one shape."""
+def shape_key(spec: Body, tier: Tier | None = None) -> ShapeKey:
+    """Return equal bytes for the specs and SLA tiers of pods of one shape."""
     return orjson.dumps(
         (
+            tier,
             [[container.get("resources")] for container in spec.get("containers") or ()],
             [[container.get(name) for name in _CONTAINER_FIELDS] for container in spec.get("initContainers") or ()],
             spec.get("overhead"),
@@ -89,12 +92,13 @@ def _demands(spec: Body) -> tuple[object, ...]:
     )
 
 
-def shape_of(spec: Body, handlers: Mapping[str, str]) -> PodShape:
+def shape_of(spec: Body, handlers: Mapping[str, str], tier: Tier | None = None) -> PodShape:
     """Read a pod's ``spec``.
 
     Args:
         spec: The spec, validated by the API.
         handlers: RuntimeClass name → handler, for the classes there are.
+        tier: The pod's SLA tier, by which it is charged.
     """
     cpu, memory = scored_requests(spec)
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
@@ -102,7 +106,7 @@ def shape_of(spec: Body, handlers: Mapping[str, str]) -> PodShape:
     preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
     runtime_class = spec.get("runtimeClassName") or ""
     return PodShape(
-        requests=pod_requests(spec),
+        requests=pod_charge(spec, tier),
         scored_cpu_milli=cpu,
         scored_memory_bytes=memory,
         node_name=spec.get("nodeName") or "",

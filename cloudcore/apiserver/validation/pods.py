@@ -10,6 +10,7 @@ from typing import Any, Final
 from cloudcore.apiserver.validation.containers import check_containers
 from cloudcore.apiserver.validation.fields import duplicate, forbidden, invalid, one_of, required
 from cloudcore.apiserver.validation.metadata import check_labels, check_name
+from cloudcore.apiserver.validation.placement import check_placement
 from cloudcore.apiserver.validation.scheduling import check_affinity, check_tolerations
 from cloudcore.errors import Cause
 from protocol.objects.keys import Body
@@ -24,13 +25,15 @@ _PREEMPTION: Final = frozenset({"PreemptLowerPriority", "Never"})
 
 def check_pod(body: Body) -> list[Cause]:
     """Return what is wrong with a Pod."""
-    return check_pod_spec("spec", body.get("spec") or {})
+    return check_placement("metadata", body.get("metadata") or {}) + check_pod_spec("spec", body.get("spec") or {})
 
 
 def check_pod_template(path: str, template: Body) -> list[Cause]:
     """Return what is wrong with a pod template."""
-    labels = (template.get("metadata") or {}).get("labels")
+    metadata = template.get("metadata") or {}
+    labels = metadata.get("labels")
     causes = check_labels(f"{path}.metadata.labels", labels) if labels else []
+    causes += check_placement(f"{path}.metadata", metadata)
     return causes + check_pod_spec(f"{path}.spec", template.get("spec") or {})
 
 

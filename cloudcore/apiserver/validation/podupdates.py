@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudcore.apiserver.validation.fields import forbidden, invalid
+from cloudcore.apiserver.validation.placement import check_placement_kept
 from cloudcore.errors import Cause
 from protocol.objects.keys import Body
 
@@ -23,9 +24,10 @@ _FROZEN: Final = (
 def check_pod_update(body: Body, old: Body) -> list[Cause]:
     """Return what is wrong with a changed Pod."""
     spec, before = body.get("spec") or {}, old.get("spec") or {}
+    causes = check_placement_kept(body.get("metadata") or {}, old.get("metadata") or {})
     if spec == before:
-        return []
-    causes = _check_containers_kept(spec, before)
+        return causes
+    causes += _check_containers_kept(spec, before)
     causes += _check_deadline(spec, before)
     causes += _check_tolerations(spec, before)
     if not causes and _frozen(spec) != _frozen(before):

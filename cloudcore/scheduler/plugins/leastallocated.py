@@ -9,7 +9,7 @@ import numpy as np
 from cloudcore.scheduler.columns import Rows, Scores
 from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.podshape import PodShape
-from cloudcore.scheduler.resources import CPU, MEMORY
+from protocol.objects.podrequests import CPU, MEMORY
 
 
 class LeastAllocated:

@@ -12,7 +12,7 @@ from cloudcore.scheduler.columns import Mask, Rows
 from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.podshape import PodShape
-from cloudcore.scheduler.resources import PODS
+from protocol.objects.podrequests import PODS
 
 
 class NodeResourcesFit:

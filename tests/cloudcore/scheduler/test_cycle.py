@@ -380,3 +380,23 @@ def test_kept_evaluations_equal_fresh_ones(steps: list[tuple[str, Any]]) -> None
 def test_init_containers_and_overhead_count_when_fitting() -> None:
     body = pod(overhead={"cpu": "500m"}, initContainers=[container(cpu="3500m")])
     assert could_go(body, node("a", cpu="4"), node("b", cpu="3900m")) == ["a"]
+
+
+def test_pods_of_a_tier_are_charged_by_their_ceilings() -> None:
+    cycle = cycle_with(node("a", cpu="2"))
+    limits = {"containers": [{**container(cpu="100m"), "resources": {"limits": {"cpu": "1"}}}]}
+
+    def tiered(name: str, tier: str) -> Body:
+        body = pod(name, **limits)
+        body["metadata"]["labels"] = {"edge.aiokubeedge.io/sla": tier}
+        return body
+
+    for name in ("one", "two"):
+        assert isinstance(cycle.place(tiered(name, "high")), Placement)
+    assert cycle.table.free("cpu", 0) == 200
+    assert "Insufficient cpu" in why_not(cycle, tiered("three", "high")).reasons
+    cycle.release(Uid("uid-one"))
+    assert isinstance(cycle.place(tiered("three", "low")), Placement)
+    assert cycle.table.free("cpu", 0) == 2000 - 900 - 667
+    cycle.charge({**tiered("four", "medium"), "spec": {**tiered("four", "medium")["spec"], "nodeName": "a"}})
+    assert cycle.table.free("cpu", 0) == 2000 - 900 - 667 - 834

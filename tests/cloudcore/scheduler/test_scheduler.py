@@ -252,10 +252,10 @@ async def test_a_pod_that_cannot_be_judged_stops_nobody_else(monkeypatch: pytest
     async with world() as w:
         await w.add_node(node("edge-1"))
 
-        def stumble(spec: Body, handlers: Any) -> Any:
+        def stumble(spec: Body, handlers: Any, tier: Any) -> Any:
             if spec.get("nodeSelector"):
                 raise ZeroDivisionError
-            return shape_of(spec, handlers)
+            return shape_of(spec, handlers, tier)
 
         monkeypatch.setattr("cloudcore.scheduler.cycle.shape_of", stumble)
         await w.add_pod("strange", nodeSelector={"kubernetes.io/hostname": "edge-1"})
