@@ -58,7 +58,7 @@ from edgecore.pods.unsupported import unsupported
 from protocol.backoff import LOCAL
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.references import pod_references
-from protocol.objects.resources import PODS
+from protocol.objects.resources import CLAIMS, PERSISTENT_VOLUMES, PODS
 
 log = structlog.get_logger(__name__)
 
@@ -229,7 +229,7 @@ class PodsDriver:
             if change.key.resource == PODS:
                 self._handle(*self._pod_changed(change))
             else:
-                self._handle(*(ReferencesChanged(uid) for uid in sorted(self._users.get(change.key, ()))))
+                self._handle(*(ReferencesChanged(uid) for uid in sorted(self._users_of(change))))
 
     def completed(self) -> None:
         """Take note that the store now holds all that is wanted."""
@@ -249,6 +249,11 @@ class PodsDriver:
         """Return how far each pod that is to run is held back."""
         return self._machine.holds()
 
+    def sources_changed(self, pod: Uid) -> None:
+        """Take note that something a pod's volumes are made of has changed, and is no object of the slice."""
+        if self._running:
+            self._handle(ReferencesChanged(pod))
+
     def _pod_changed(self, change: Applied) -> list[Event]:
         events: list[Event] = []
         held, previous = change.held, change.previous
@@ -260,6 +265,14 @@ class PodsDriver:
             if previous is None or previous.uid != held.uid:
                 self._warn(held.body)
         return events
+
+    def _users_of(self, change: Applied) -> set[Uid]:
+        """Return the pods that name what has changed, or whose claim does."""
+        if change.key.resource != PERSISTENT_VOLUMES:
+            return self._users.get(change.key, set())
+        held = change.held or change.previous
+        claim = (held.body.get("spec") or {}).get("claimRef") or {} if held is not None else {}
+        return self._users.get(ObjectKey(CLAIMS, claim.get("namespace", ""), claim.get("name", "")), set())
 
     def _index(self, pod: Body) -> None:
         for key in pod_references(pod):

@@ -126,6 +126,8 @@ class PodMachine:
         """Note that the pod is now wanted as ``pod`` says."""
         if self.deleted and "deletionTimestamp" not in pod["metadata"]:
             self.come_back()
+        if any(pod["metadata"].get(part) != self.pod["metadata"].get(part) for part in ("labels", "annotations")):
+            self._volumes.references_changed()  # those that show the pod's own fields
         self.pod = pod
         specs = {one["name"]: one for part in ("initContainers", "containers") for one in pod["spec"].get(part) or ()}
         for container in self.containers:
@@ -289,7 +291,7 @@ class PodMachine:
                 times += [container.not_before for container in self._eligible() if _startable(container)]
             times += [at for container in self.containers if (at := container.pull_backoff_at) is not None]
             times += [self._deadline] if self._deadline is not None else []
-            times += [self._volumes.retry_at] if self._volumes.retry_at is not None else []
+            times += [self._volumes.due_at] if self._volumes.due_at is not None else []
         return min(times, default=None)
 
     @property

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from edgecore.pods.runtimes.base import (
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
-from edgecore.pods.storage import MemoryStorage
+from edgecore.pods.storage import MemoryStorage, VolumeUnavailable
 from protocol.objects.keys import Body, Uid
 from tests.support.pods import FakeDesired, FakeReports, a_pod, deleted
 
@@ -482,3 +482,59 @@ async def test_stopping_all_pods_runs_their_pre_stop_hooks(device: Device) -> No
     await task
     assert device.host.execs == [(main(), ("say", "goodbye"))]
     assert device.host.running() == []
+
+
+class CountingStorage(MemoryStorage):
+    """Counts how often volumes are prepared, and keeps what they were made of last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared: list[Mapping[str, bytes] | None] = []
+        self.labels: list[str] = []
+
+    async def prepare(self, pod: Body, sources: Sources) -> None:
+        self.prepared.append(sources.config_map("cm"))
+        self.labels.append(sources.field("metadata.labels"))
+
+
+async def test_a_config_map_changed_a_thousand_times_a_minute_is_written_a_few_times() -> None:
+    device = Device(storage=(storage := CountingStorage()))
+    device.desired.put("pods", a_pod(volumes=[{"name": "v", "configMap": {"name": "cm"}}]))
+    async with device.agent():
+        for number in range(1000):
+            metadata = {"namespace": "default", "name": "cm"}
+            device.desired.put("configmaps", {"metadata": metadata, "data": {"k": str(number)}})
+            await pass_time(0.06)
+        await pass_time(15.0)
+        assert 2 < len(storage.prepared) < 15
+        assert storage.prepared[-1] == {"k": b"999"}
+
+
+async def test_volumes_follow_the_pods_own_labels(device: Device) -> None:
+    device.storage = storage = CountingStorage()
+    pod = a_pod()
+    device.desired.put("pods", pod)
+    async with device.agent():
+        device.desired.put("pods", {**pod, "metadata": {**pod["metadata"], "labels": {"tier": "gold"}}})
+        await settle()
+        assert storage.labels == ["", 'tier="gold"']
+        device.desired.put("pods", {**pod, "metadata": {**pod["metadata"], "labels": {"tier": "gold"}}})
+        await pass_time(15.0)
+        assert len(storage.labels) == 2
+
+
+async def test_a_pod_waits_for_the_volume_behind_its_claim() -> None:
+    class Claims(MemoryStorage):
+        async def prepare(self, pod: Body, sources: Sources) -> None:
+            if sources.persistent_volume("pv-1") is None:
+                raise VolumeUnavailable("not here")
+
+    device = Device(storage=Claims())
+    claim = {"persistentVolumeClaim": {"claimName": "data"}}
+    device.desired.put("pods", a_pod(volumes=[{"name": "v", **claim}]))
+    async with device.agent():
+        assert device.phase() == "Pending"
+        spec = {"claimRef": {"namespace": "default", "name": "data"}}
+        device.desired.put("persistentvolumes", {"metadata": {"name": "pv-1"}, "spec": spec})
+        await settle()
+        assert device.phase() == "Running"

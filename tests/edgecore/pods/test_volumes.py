@@ -313,7 +313,7 @@ class TestClaims:
         expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
         return {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
 
-    def pod(self, uid: str = "u1", *, read_only: bool = False, **spec: object) -> Body:
+    def pod(self, uid: str = "u1", *, read_only: bool = False, **spec: Any) -> Body:
         source = {"claimName": "data", "readOnly": read_only}
         return a_pod(uid=uid, volumes=[{"name": "v", "persistentVolumeClaim": source}], **spec)
 
