@@ -26,7 +26,8 @@ from edgecore.pods.runtimes.specs import (
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
 from protocol.objects.keys import Body, Uid
-from protocol.objects.qos import oom_score_adj
+from protocol.objects.podresources import pod_resources
+from protocol.objects.qos import oom_score_adj, qos_class
 from protocol.objects.quantities import milli, whole
 
 _DOCKER_CONFIG: Final = ".dockerconfigjson"
@@ -75,7 +76,7 @@ def container_spec(
         credentials=tuple(credentials(pod, sources)),
         resources=resources(pod, spec, settings),
         security=security(pod, spec),
-        sandbox=sandbox(pod),
+        sandbox=sandbox(pod, settings),
         termination_path=spec.get("terminationMessagePath") or "/dev/termination-log",
         termination_from_log=spec.get("terminationMessagePolicy") == "FallbackToLogsOnError",
         tty=bool(spec.get("tty")),
@@ -143,7 +144,7 @@ def _profile(stated: Body | None) -> str:
     return f"localhost/{stated.get('localhostProfile', '')}" if kind == "Localhost" else kind
 
 
-def sandbox(pod: Body) -> SandboxSpec:
+def sandbox(pod: Body, settings: PodsSettings | None = None) -> SandboxSpec:
     """Return what the pod's containers share."""
     metadata, spec = pod["metadata"], pod["spec"]
     aliases = (HostAlias(one["ip"], tuple(one.get("hostnames") or ())) for one in spec.get("hostAliases") or ())
@@ -162,6 +163,19 @@ def sandbox(pod: Body) -> SandboxSpec:
         dns=dns(spec),
         host_aliases=tuple(aliases),
         sysctls=tuple((one["name"], str(one.get("value", ""))) for one in sysctls),
+        quality=qos_class(pod),
+        resources=_together(spec, settings.pod_pids if settings is not None else None),
+    )
+
+
+def _together(spec: Body, pids: int | None) -> Resources:
+    total = pod_resources(spec)
+    return Resources(
+        cpu_request_m=total.cpu_request_m or None,
+        cpu_limit_m=total.cpu_limit_m,
+        memory_request_bytes=total.memory_request_bytes or None,
+        memory_limit_bytes=total.memory_limit_bytes,
+        pids_limit=pids,
     )
 
 

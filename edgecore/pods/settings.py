@@ -15,6 +15,7 @@ class PodsSettings:
         default_runtime: The handler for pods that name no RuntimeClass.
         memory_bytes: The node's memory; 0 where it is not known.
         container_pids: Processes and threads that a container may have; None leaves it to the runtime.
+        pod_pids: Processes and threads that a pod may have; None for no limit of its own.
     """
 
     node_name: str
@@ -22,3 +23,4 @@ class PodsSettings:
     default_runtime: str = "process"
     memory_bytes: int = 0
     container_pids: int | None = None
+    pod_pids: int | None = None

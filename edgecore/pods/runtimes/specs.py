@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.objects.keys import Uid
+from protocol.objects.qos import QosClass
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
@@ -141,6 +142,8 @@ class SandboxSpec:
         dns: Name resolution.
         host_aliases: More lines of ``/etc/hosts``.
         sysctls: Name to value.
+        quality: The pod's class, by which it is placed among others.
+        resources: What its containers request and are limited to together.
     """
 
     pod: Uid
@@ -156,3 +159,5 @@ class SandboxSpec:
     dns: Dns = field(default_factory=Dns)
     host_aliases: tuple[HostAlias, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
+    quality: QosClass = "BestEffort"
+    resources: Resources = field(default_factory=Resources)

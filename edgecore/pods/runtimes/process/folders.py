@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from edgecore.cgroups import killing
+from edgecore.cgroups.drivers import Entry
 from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, StartRefused
 from edgecore.pods.runtimes.process import lastwords, proc, records, spawn
 from edgecore.pods.trees import remove_tree
@@ -20,6 +22,7 @@ VOLUME_ROOT = "VOLUME_ROOT"
 """Environment variable that names the container's own folder, in which its volumes are."""
 
 LOST_EXIT_CODE = 137
+_NO_GROUP = Entry()
 
 
 class PodFolder:
@@ -101,6 +104,10 @@ class PodFolder:
         running = records.read(str(folder / records.RUNNING)) or {}
         same_boot = running["boot"] == proc.boot_id()
         if same_boot:
+            group = (records.read(str(folder / records.SPEC)) or {}).get("group")
+            if group:
+                killing.thaw(os.path.dirname(group))  # the pod's, of v1: what is frozen does not die
+                killing.kill(group)
             for pid in proc.session_members(int(running["pid"]), int(running["start"])):
                 _kill(pid)
         why = "its supervisor was killed; so was it" if same_boot else "the node restarted while it ran"
@@ -112,8 +119,14 @@ class PodFolder:
 
     # --- writing --------------------------------------------------------------------------------------------------
 
-    def write_spec(self, spec: ContainerSpec, *, log_bytes: int, log_files: int) -> None:
+    def write_spec(self, spec: ContainerSpec, entry: Entry = _NO_GROUP, *, log_bytes: int, log_files: int) -> None:
         """Lay out the instance's folder and record its spec, durably.
+
+        Args:
+            spec: The instance.
+            entry: Its control group.
+            log_bytes: Size at which its log is rotated.
+            log_files: Files kept of its log.
 
         Raises:
             StartRefused: The spec asks for what a process cannot have.
@@ -142,6 +155,7 @@ class PodFolder:
         fields += [("user", str(spec.user))] if spec.user is not None else []
         fields += [("group", str(spec.group))] if spec.group is not None else []
         fields += [("groups", str(group)) for group in spec.groups]
+        fields += [("oom_score", str(spec.resources.oom_score_adj)), *_group_fields(entry)]
         fields += [("arg", argument) for argument in spec.argv]
         fields += [("env", f"{name}={value}") for name, value in environment.items()]
         try:
@@ -190,6 +204,12 @@ def _message_fields(spec: ContainerSpec, home: Path) -> records.Fields:
     except (OSError, ValueError):
         return fields
     return [*fields, ("home", str(home)), ("message", spec.termination_path)]
+
+
+def _group_fields(entry: Entry) -> records.Fields:
+    fields = [("join", path) for path in entry.joins]
+    fields += [("group", entry.group)] if entry.group else []
+    return fields + ([("memory_events", entry.memory_events)] if entry.memory_events else [])
 
 
 def _safe(name: str) -> str:

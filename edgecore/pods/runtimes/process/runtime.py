@@ -20,6 +20,9 @@ from pathlib import Path
 import structlog
 
 import edgecore
+from edgecore.cgroups.controls import PodGroups
+from edgecore.cgroups.drivers import Entry
+from edgecore.cgroups.layout import Bounds
 from edgecore.pods.runtimes.base import (
     ContainerId,
     ContainerSpec,
@@ -32,6 +35,7 @@ from edgecore.pods.runtimes.base import (
     Teller,
     silent,
 )
+from edgecore.pods.runtimes.bounds import container_bounds, pod_bounds
 from edgecore.pods.runtimes.process import records
 from edgecore.pods.runtimes.process.execs import FAILED, GONE, PIECE_BYTES, TIMED_OUT
 from edgecore.pods.runtimes.process.folders import PodFolder
@@ -44,6 +48,7 @@ from protocol.objects.keys import Uid
 log = structlog.get_logger(__name__)
 
 PACKAGE_ROOT = Path(str(edgecore.__file__)).resolve().parent.parent
+_LIMITS = frozenset({"resources", "resources.limits"})
 _READ_BYTES = 64 * 1024
 _WORDS_BYTES = 24 * 1024
 """The longest command that can be run in a container: it has to fit in a pipe, in hexadecimal, with room left."""
@@ -100,19 +105,25 @@ class ProcessRuntime:
     Args:
         root: Its folder. Containers that run as another user need search permission on every folder above it.
         settings: See :class:`ProcessSettings`.
+        groups: Holds containers within their limits; without it, they have none.
     """
 
     name = "process"
-    honours: frozenset[str] = frozenset()
     problem = None
 
-    def __init__(self, root: Path, settings: ProcessSettings | None = None) -> None:
+    def __init__(self, root: Path, settings: ProcessSettings | None = None, *, groups: PodGroups | None = None) -> None:
         self._root = root.absolute()
         self._settings = settings or ProcessSettings()
+        self._groups = groups or PodGroups()
         self._pods: dict[Uid, _Pod] = {}
         self._listener: ExitListener = lambda state: None
         # Never a number that an earlier agent used: its answers may still come.
         self._numbers = itertools.count(time.time_ns())
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """Limits, where there are control groups that hold containers to them."""
+        return _LIMITS if {"cpu", "memory"} <= self._groups.controllers else frozenset()
 
     async def open(self, listener: ExitListener) -> Sequence[ContainerState]:
         """Find every pod again; what ran without a supervisor, or before a reboot, is ended and says so."""
@@ -150,13 +161,26 @@ class ProcessRuntime:
             return pod.known[spec.id]
         await asyncio.to_thread(pod.folder.make)
         settings = self._settings
-        await asyncio.to_thread(pod.folder.write_spec, spec, log_bytes=settings.log_bytes, log_files=settings.log_files)
+        entry = await self._group(spec)
+        await asyncio.to_thread(
+            pod.folder.write_spec, spec, entry, log_bytes=settings.log_bytes, log_files=settings.log_files
+        )
         self._forget_before(pod, spec.id)
         try:
             async with asyncio.timeout(settings.answer_timeout_s):
                 return await self._start(pod, spec.id)
         except TimeoutError:
             raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
+
+    async def _group(self, spec: ContainerSpec) -> Entry:
+        """Make the control group of an instance."""
+        uid, sandbox = spec.id.pod, spec.sandbox
+        quality = sandbox.quality if sandbox is not None else "BestEffort"
+        try:
+            await self._groups.make_pod(uid, quality, pod_bounds(sandbox) if sandbox is not None else Bounds())
+            return await self._groups.make_container(uid, spec.id.name, container_bounds(spec.resources, quality))
+        except ValueError as error:
+            raise StartRefused("CreateContainerConfigError", str(error)) from None
 
     async def _start(self, pod: _Pod, container: ContainerId) -> ContainerState:
         short = (container.name, container.attempt)
@@ -294,6 +318,8 @@ class ProcessRuntime:
         state = None if pod is None else pod.known.get(container)
         if pod is None or state is None or state.exit is not None or not pod.supervised:
             raise NotRunning(f"container {container.name} is not running")
+        if self._groups.is_paused(container.pod):
+            raise ExecTimedOut("the pod is paused")
         words = os.fsencode("\0".join(argv))
         if len(words) > _WORDS_BYTES:
             raise OSError(errno.E2BIG, f"a command of {len(words)} bytes; the process runtime takes {_WORDS_BYTES}")
@@ -316,9 +342,14 @@ class ProcessRuntime:
     # --- stopping -------------------------------------------------------------------------------------------------
 
     async def signal(self, container: ContainerId, number: int) -> None:
-        """Pass a signal on through the supervisor, who alone knows whether the pid is still the container's."""
+        """Pass a signal on through the supervisor, who alone knows whether the pid is still the container's.
+
+        A paused pod goes on first: it could not end.
+        """
         pod = self._pods.get(container.pod)
         if pod is not None and pod.supervised:
+            if self._groups.is_paused(container.pod):
+                await self._groups.resume(container.pod)
             self._request(pod, f"signal {container.name} {container.attempt} {number}")
 
     async def release_pod(self, pod: Uid) -> None:
@@ -330,7 +361,9 @@ class ProcessRuntime:
         if held is None:
             return
         if held.supervised:
+            await self._groups.resume(pod)
             await self._dismiss(held)
+        await self._groups.remove_pod(pod)
         await asyncio.to_thread(held.folder.remove)
         self._pods.pop(pod, None)
 

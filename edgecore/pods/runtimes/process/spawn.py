@@ -94,12 +94,33 @@ def _execute(spec: records.Fields, pipes: Pipes) -> None:
     one = dict(spec)
     argv = [value for name, value in spec if name == "arg"]
     environment = dict(value.split("=", 1) for name, value in spec if name == "env")
+    # Before anything is done in the container's name, and while this is still the agent's user.
+    _join([value for name, value in spec if name == "join"])
+    _offer(one.get("oom_score", ""))
     _set_streams(pipes)
     _reset_signals()
     os.chdir(one["cwd"])
     os.umask(0o022)
     _set_user(one, [int(value) for name, value in spec if name == "groups"])
     os.execve(_find(argv[0], environment.get("PATH", DEFAULT_PATH)), argv, environment)
+
+
+def _join(groups: list[str]) -> None:
+    """Enter control groups, by their ``cgroup.procs``."""
+    for path in groups:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.write(descriptor, b"0")
+        os.close(descriptor)
+
+
+def _offer(score: str) -> None:
+    """Say how good a victim this is when memory ends. Who may not lower it keeps what it has."""
+    try:
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(descriptor, score.encode())
+        os.close(descriptor)
+    except OSError:
+        return
 
 
 def _set_streams(pipes: Pipes) -> None:

@@ -5,8 +5,9 @@ container writes, a child dies, or the agent rings. What it promises:
 
 * No container process runs that is not in a ``running`` record: the child waits until the record is on disk.
 * An exit is on disk before anyone hears of it.
-* When a container's first process ends, its process group is killed; when the pod's last container ends, so is every
-  stray that left its group (the supervisor is a subreaper, so strays come to it).
+* When a container's first process ends, its control group is killed, which nothing escapes; where there is none, its
+  process group, and when the pod's last container ends, every stray that left its group (the supervisor is a
+  subreaper, so strays come to it).
 * With nothing to run for :data:`IDLE_S`, it leaves. The agent starts a new one when it needs one.
 
 Imports no more than it must (there is one of these per pod): ``_signal`` rather than ``signal``, whose enums cost
@@ -22,6 +23,7 @@ import select
 import sys
 import time
 
+from edgecore.cgroups import killing
 from edgecore.pods.runtimes.process import execs, lastwords, logs, proc, records, spawn
 
 IDLE_S = 30.0
@@ -49,7 +51,7 @@ class Stream:
 class Child:
     """A container that runs."""
 
-    __slots__ = ("error", "name", "pid", "spec", "streams")
+    __slots__ = ("error", "name", "oom_kills", "pid", "spec", "streams")
 
     def __init__(self, name: ContainerName, pid: int, streams: list[int], spec: dict[str, str]) -> None:
         self.name = name
@@ -57,6 +59,17 @@ class Child:
         self.streams = streams
         self.spec = spec
         self.error = ""
+        self.oom_kills = killing.oom_kills(spec["memory_events"]) if "memory_events" in spec else 0
+
+    def kill(self) -> None:
+        """Kill all of it that the supervisor can reach."""
+        if "group" in self.spec:
+            killing.kill(self.spec["group"])
+        _signal_group(self.pid, _SIGKILL)
+
+    def ran_out_of_memory(self) -> bool:
+        """Tell whether the kernel has killed something of it for want of memory."""
+        return "memory_events" in self.spec and killing.oom_kills(self.spec["memory_events"]) > self.oom_kills
 
 
 class Supervisor:
@@ -144,7 +157,7 @@ class Supervisor:
         for child in self._children.values():
             if child.name == name:
                 # Not reaped yet, so neither its pid nor its group can belong to anyone else.
-                _signal_group(child.pid, number)
+                child.kill() if number == _SIGKILL else _signal_group(child.pid, number)
 
     def _exec(self, number: int, name: ContainerName, timeout_s: float) -> None:
         if all(child.name != name for child in self._children.values()):
@@ -158,7 +171,7 @@ class Supervisor:
 
     def _quit(self) -> None:
         for child in list(self._children.values()):
-            _signal_group(child.pid, _SIGKILL)
+            child.kill()
         for child in list(self._children.values()):
             self._bury(child)
         self._answer()
@@ -259,7 +272,7 @@ class Supervisor:
     def _bury(self, child: Child) -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         finished = time.time()
-        _signal_group(child.pid, _SIGKILL)
+        child.kill()
         self._commands.leave(child.name)
         _, status = os.waitpid(child.pid, 0)
         del self._children[child.pid]
@@ -269,7 +282,8 @@ class Supervisor:
             while self._pump(descriptor):
                 pass
         code = os.waitstatus_to_exitcode(status)
-        fields = _exit_fields(code, finished, child.error, child.error or _last_words(child.spec, failed=code != 0))
+        reason = _reason(code, child)
+        fields = _exit_fields(code, finished, reason, child.error or _last_words(child.spec, failed=code != 0))
         self._unwritten.append((self._container_folder(child.name), fields))
 
     def _write_pending(self) -> None:
@@ -316,10 +330,18 @@ def _last_words(spec: dict[str, str], *, failed: bool) -> str:
     return lastwords.message(spec.get("home", ""), spec.get("message", ""), log)
 
 
-def _exit_fields(code: int, finished_at: float, error: str, message: str) -> records.Fields:
+def _reason(code: int, child: Child) -> str:
+    if child.error:
+        return "StartError"
+    # A shell says 137 of a child that was killed; it need not have been the first process.
+    if code in (-_SIGKILL, 128 + _SIGKILL) and child.ran_out_of_memory():
+        return "OOMKilled"
+    return "Error" if code else "Completed"
+
+
+def _exit_fields(code: int, finished_at: float, reason: str, message: str) -> records.Fields:
     number = -code if code < 0 else 0
     code = 128 + number if number else code
-    reason = "StartError" if error else "Completed" if code == 0 else "Error"
     return [
         ("at", f"{finished_at:.6f}"),
         ("code", str(code)),
