@@ -1,7 +1,8 @@
 """What nodes report, read with suspicion. Performs no I/O.
 
 A node is not trusted: it may be broken or taken over. It writes its own status, the status of pods bound to it, the
-end of such pods, and events about these; and it asks for tokens of their accounts. Nothing else. Each function here
+end of such pods, and events about these; it asks for tokens of their accounts, and for mirrors of its static pods.
+Nothing else. Each function here
 raises :class:`Refused` for what is over that line, with a word and a sentence that go back in the verdict.
 """
 
@@ -16,14 +17,17 @@ import orjson
 from cloudcore.store.base import Record
 from protocol.errors import AiokubeedgeError
 from protocol.messages import Item, Op
-from protocol.objects.keys import Body, NodeName, ObjectKey
+from protocol.objects.keys import Body, NodeName, ObjectKey, Uid
+from protocol.objects.mirrors import is_mirror, refused_references
 from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS, TOKEN
+from protocol.objects.wellknown import MIRROR
 
 MAX_REPORT_BYTES: Final = 512 * 1024
 MAX_EVENT_BYTES: Final = 8 * 1024
 MAX_REQUEST_BYTES: Final = 8 * 1024
 MAX_REPORTED_OBJECT_BYTES: Final = 1024 * 1024
 """What an object may grow to by its node's reports: conditions that are reported no longer stay."""
+_NAMED: Final = 5
 _KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")
 """Fields of a pod's status that the cloud writes; a node's report does not remove them."""
 _KEPT_OF_NODE: Final = ("volumesAttached", "config")
@@ -51,6 +55,7 @@ class Kind(enum.Enum):
     POD_STOPPED = enum.auto()
     EVENT = enum.auto()
     TOKEN = enum.auto()
+    MIRROR = enum.auto()
 
 
 _KINDS: Final = {
@@ -59,6 +64,7 @@ _KINDS: Final = {
     (PODS, Op.DELETE): Kind.POD_STOPPED,
     (EVENTS, Op.COMMAND): Kind.EVENT,
     (TOKEN, Op.COMMAND): Kind.TOKEN,
+    (PODS, Op.COMMAND): Kind.MIRROR,
 }
 
 
@@ -90,12 +96,13 @@ def check_node(node: NodeName, key: ObjectKey) -> None:
 
 
 def check_stopped(pod: Record) -> None:
-    """Check that a pod said to have stopped for good was asked to.
+    """Check that a pod said to have stopped for good was asked to, or is the mirror of one that nobody can ask.
 
     Raises:
         Refused: Nobody has deleted it: its end is a matter of its status.
     """
-    if not pod.decode()["metadata"].get("deletionTimestamp"):
+    body = pod.decode()
+    if not body["metadata"].get("deletionTimestamp") and not is_mirror(body):
         raise Refused("Forbidden", f"{pod.key} is not being deleted")
 
 
@@ -181,6 +188,30 @@ def token_request_of(item: Item) -> Body:
     if bound.get("kind") != "Pod" or not bound.get("name") or not bound.get("uid"):
         raise Refused("Forbidden", "node requested token not bound to a pod of a certain uid")
     return spec
+
+
+def mirror_of(item: Item, node: NodeName, node_uid: Uid) -> Body:
+    """Return the mirror that ``item`` asks for: bound to the node, and gone when the Node is.
+
+    Raises:
+        Refused: It is no mirror, another node's, or names what a node could read through it.
+    """
+    pod = _decode(item)
+    metadata, spec = pod.get("metadata"), pod.get("spec")
+    if not isinstance(metadata, dict) or not isinstance(spec, dict):
+        raise Refused("Invalid", "a mirror needs metadata and a spec")
+    if metadata.get("name") != item.key.name or metadata.get("namespace") != item.key.namespace:
+        raise Refused("Invalid", "a mirror's name and namespace must be those of its key")
+    if not is_mirror(pod):
+        raise Refused("Forbidden", f"a node may make mirrors of static pods only: the annotation {MIRROR} is missing")
+    if spec.get("nodeName") != node:
+        raise Refused("Forbidden", f"node {node} may make mirrors of its own pods only")
+    named = refused_references(pod)
+    if named:
+        raise Refused("Forbidden", f"a mirror may not name {', '.join(named[:_NAMED])}")
+    kept = {name: metadata[name] for name in ("name", "namespace", "labels", "annotations") if name in metadata}
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid, "controller": True}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**kept, "ownerReferences": [owner]}, "spec": spec}
 
 
 def subject_of(event: Body) -> ObjectKey:

@@ -8,6 +8,7 @@ from cloudcore.hub.session import Session
 from cloudcore.samples import GPU_UTILIZATION, REQUESTS, ContainerSample, NodeSample, PodSample
 from protocol.heartbeat import KELVIN
 from protocol.objects.keys import Body, NodeName, Uid
+from protocol.objects.mirrors import mirrored_uid
 from protocol.samples import Metric, ReadingTable, reading_field
 
 
@@ -46,7 +47,7 @@ class HubSamples:
         readings = session.readings if session is not None else None
         if session is None or readings is None:
             return None
-        uid = Uid(pod["metadata"]["uid"])
+        uid = mirrored_uid(pod) or Uid(pod["metadata"]["uid"])
         containers = dict(_containers(pod, uid, readings))
         custom = dict(_custom(uid, readings))
         return PodSample(session.told.at, containers, custom) if containers or custom else None

@@ -34,12 +34,14 @@ from cloudcore.errors import (
 )
 from cloudcore.events import Recorder
 from cloudcore.hub import reports
+from cloudcore.hub.mirrors import MirrorPods
 from cloudcore.hub.reports import Kind, Refused
 from cloudcore.hub.router import Router
 from cloudcore.security.ratelimit import RateLimit, RateLimiter
 from cloudcore.store.base import Record, Store
 from protocol.messages import APPLIED, LATER, Item, Op, Verdict
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
+from protocol.objects.mirrors import mirrored_uid
 from protocol.objects.resources import ANSWER, EVENTS, NODES, PODS, SERVICE_ACCOUNTS
 
 log = structlog.get_logger(__name__)
@@ -96,6 +98,7 @@ class Upstream:
         self._router = router
         self._recorder = recorder
         self._mint = mint
+        self._mirrors = MirrorPods(store, client, router)
         self._slots = asyncio.Semaphore(concurrency)
         self._events = RateLimiter(EVENTS_OF_A_NODE)
         self._reports = RateLimiter(REPORTS_OF_A_NODE)
@@ -148,6 +151,8 @@ class Upstream:
         kind = reports.kind_of(item)
         if kind is Kind.TOKEN:
             return await self._answer_token(node, item, answer)
+        if kind is Kind.MIRROR:
+            return await self._make_mirror(node, item, answer)
         if kind is Kind.EVENT:
             return await self._record_event(node, item)
         if kind is Kind.POD_STOPPED:
@@ -191,7 +196,7 @@ class Upstream:
             return APPLIED
         reports.check_stopped(record)
         try:
-            await self._client.delete(PODS, item.key.namespace, item.key.name, uid=item.uid, grace_s=0)
+            await self._client.delete(PODS, item.key.namespace, item.key.name, uid=record.uid, grace_s=0)
         except (NotFound, Conflict):
             pass  # gone, or another pod of that name by now: this one is no more
         except Forbidden as exc:
@@ -218,6 +223,19 @@ class Upstream:
         answer(Item(Op.COMMAND, key, item.uid, Revision(0), msgpack.packb(told), id=item.id))
         return APPLIED
 
+    async def _make_mirror(self, node: NodeName, item: Item, answer: Answer) -> Verdict:
+        if self._events.wait_s(node, asyncio.get_running_loop().time()):
+            return LATER
+        try:
+            uid = await self._mirrors.make(node, item)
+        except Forbidden as exc:
+            return self._lacks_right(item.key, exc)
+        told = msgpack.packb({"uid": uid})
+        answer(
+            Item(Op.COMMAND, item.key._replace(resource=ANSWER, name=item.id), item.uid, Revision(0), told, id=item.id)
+        )
+        return APPLIED
+
     async def _newest(self, node: NodeName, key: ObjectKey, item: Item) -> Record | None:
         """Return the stored state of what ``item`` is about; None where that object is no more.
 
@@ -230,7 +248,7 @@ class Upstream:
             return None
         if key.resource == NODES:
             return record if item.uid in ("", record.uid) else None
-        if record.uid != item.uid:
+        if item.uid not in (record.uid, mirrored_uid(record.decode())):
             return None
         # The router may be a moment behind the store; the pod's own word counts then.
         bound = self._router.node_of(key) or _node_name(record)
@@ -258,7 +276,8 @@ class Upstream:
     def _is_about(self, subject: ObjectKey, event: Body) -> bool:
         """Tell whether the pod under ``subject`` is the one that ``event`` means; by now its name may be another's."""
         record = self._router.record(subject)
-        return record is not None and event["involvedObject"].get("uid") in (None, "", record.uid)
+        about = event["involvedObject"].get("uid")
+        return record is not None and (about in (None, "", record.uid) or about == mirrored_uid(record.decode()))
 
     def _reject(self, node: NodeName, item: Item, code: str, reason: str) -> Verdict:
         if not self._complaints.wait_s(node, asyncio.get_running_loop().time()):

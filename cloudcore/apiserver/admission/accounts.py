@@ -12,8 +12,9 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.errors import NotFound
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.mirrors import is_mirror
 from protocol.objects.resources import PODS, RUNTIME_CLASSES, SERVICE_ACCOUNTS
-from protocol.objects.wellknown import MIRROR, ROOT_CA
+from protocol.objects.wellknown import ROOT_CA
 
 DEFAULT_ACCOUNT: Final = "default"
 """The ConfigMap with the cluster's authority that every namespace has."""
@@ -55,11 +56,11 @@ class ServiceAccounts:
         Raises:
             Forbidden: There is no such account.
         """
+        if is_mirror(admission.body):
+            return  # it has no account; the plugin MirrorPods sees to it that it names none
         spec = admission.body["spec"]
         name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT
         spec["serviceAccountName"] = spec["serviceAccount"] = name
-        if (admission.body["metadata"].get("annotations") or {}).get(MIRROR):
-            return
         account = await self._account(admission, name)
         if account is None:
             return

@@ -11,6 +11,7 @@ from cloudcore.apiserver import failures
 from cloudcore.apiserver.admission.chain import Admission, Operation
 from cloudcore.errors import NotFound, TooManyRequests
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.mirrors import is_mirror
 from protocol.objects.resources import PODS, PRIORITY_CLASSES, RUNTIME_CLASSES
 
 _SYSTEM_PRIORITY = 2_000_000_000
@@ -74,7 +75,8 @@ class RuntimeClass(_PodCreation):
             Forbidden: There is no such class, or it contradicts the pod.
         """
         spec = admission.body["spec"]
-        name = spec.get("runtimeClassName") or self._default
+        # What a mirror shows runs already, by its node's own choice.
+        name = spec.get("runtimeClassName") or ("" if is_mirror(admission.body) else self._default)
         if not name:
             return
         spec["runtimeClassName"] = name

@@ -17,6 +17,7 @@ from cloudcore.apiserver.admission.certificates import (
 from cloudcore.apiserver.admission.chain import AdmissionChain, Plugin
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.limits import LimitBounds, LimitDefaults
+from cloudcore.apiserver.admission.mirrors import MirrorPods
 from cloudcore.apiserver.admission.namespaces import NamespaceLifecycle, ProtectedNamespaces
 from cloudcore.apiserver.admission.nodeports import NodePorts
 from cloudcore.apiserver.admission.nodes import NodeIdentity, NodeLease
@@ -73,6 +74,7 @@ def admission_chain(
             NodePorts(rng),
             ProtectedNamespaces(),
             *held,
+            MirrorPods(),
             LimitBounds(),
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),
             ResourceQuotas(),

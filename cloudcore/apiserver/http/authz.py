@@ -194,6 +194,8 @@ def _own_pods(node: NodeName, attributes: Attributes, slice_contains: SliceConta
         if required_of(attributes.field_selector, "spec.nodeName") == node:
             return Decision(True)
         return Decision(False, f"can only list/watch pods with spec.nodeName={node} field selector")
+    if attributes.verb == "create" and not attributes.subresource:
+        return Decision(True)  # admission holds it to mirrors of the node's own static pods
     if attributes.subresource == "status":
         allowed = attributes.verb in {"get", "patch", "update"}
     else:

@@ -116,7 +116,7 @@ FORBIDDEN: list[tuple[str, Item, str]] = [
     ("a secret", report("secrets", "s", {"data": {}}), "Forbidden"),
     ("a node object", report("nodes", "n1", {"metadata": {}}, namespace=""), "Forbidden"),
     ("a pod object", report("pods", "p", {"spec": {}}), "Forbidden"),
-    ("a command that is none", report("pods", "p", {}, op=Op.COMMAND), "Forbidden"),
+    ("a command that is none", report("configmaps", "p", {}, op=Op.COMMAND), "Forbidden"),
     ("no status", report("nodes/status", "n1", {"spec": {}}, namespace=""), "Invalid"),
     ("a status of the wrong type", report("nodes/status", "n1", {"status": 1}, namespace=""), "Invalid"),
     (
@@ -320,3 +320,93 @@ async def test_one_batch_keeps_the_order_per_object_and_answers_each_item() -> N
 
 async def _routed(c: Cloud, pod: str) -> None:
     await settle(until=lambda: c.hub.router.node_of(ObjectKey("pods", "default", pod)) is not None)
+
+
+def mirror(name: str, uid: str = "hash-1", *, node: str = "n1", **spec: Any) -> Body:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "annotations": {"kubernetes.io/config.mirror": uid}},
+        "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i"}], **spec},
+    }
+
+
+def asked(body: Body) -> Item:
+    item = report("pods", body["metadata"]["name"], body, op=Op.COMMAND)
+    return item._replace(id="ask-1")
+
+
+async def test_a_mirror_is_made_once_and_answered_with_its_uid() -> None:
+    async with cloud() as c:
+        node = await c.add_node("n1")
+        answers: list[Item] = []
+        for _ in range(2):
+            (verdict,) = await c.hub.upstream.settle(N1, [asked(mirror("web-n1"))], lambda: True, answers.append)
+            assert verdict.outcome.name == "APPLIED"
+        pod = await c.client.get("pods", "default", "web-n1")
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"]) == ("Node", "n1", node["metadata"]["uid"])
+        assert "serviceAccountName" not in pod["spec"]
+        assert [msgpack.unpackb(answer.body) for answer in answers] == [{"uid": pod["metadata"]["uid"]}] * 2
+        assert {answer.id for answer in answers} == {"ask-1"}
+
+
+async def test_a_mirror_of_another_version_takes_the_place_of_the_first() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await settle_one(c, asked(mirror("web-n1")))
+        before = await uid_of(c, "web-n1")
+        assert (await settle_one(c, asked(mirror("web-n1", "hash-2")))).outcome.name == "APPLIED"
+        pod = await c.client.get("pods", "default", "web-n1")
+        assert pod["metadata"]["uid"] != before
+        assert pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] == "hash-2"
+
+
+async def test_a_mirrors_status_names_the_static_pod_and_its_end_needs_no_deletion() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await settle_one(c, asked(mirror("web-n1")))
+        await settle()
+        running = report("pods/status", "web-n1", {"status": {"phase": "Running"}}, uid="hash-1")
+        assert (await settle_one(c, running)).outcome.name == "APPLIED"
+        pod = await c.client.get("pods", "default", "web-n1")
+        assert pod["status"]["phase"] == "Running"
+        other = report("pods/status", "web-n1", {"status": {"phase": "Failed"}}, uid="hash-0")
+        await settle_one(c, other)
+        assert (await c.client.get("pods", "default", "web-n1"))["status"]["phase"] == "Running"
+        ended = report("pods", "web-n1", b"", uid=pod["metadata"]["uid"], op=Op.DELETE)
+        assert (await settle_one(c, ended)).outcome.name == "APPLIED"
+        with pytest.raises(NotFound):
+            await c.client.get("pods", "default", "web-n1")
+
+
+MIRRORS_REFUSED: list[tuple[str, Body, str]] = [
+    ("another node's", mirror("web", node="n2"), "Forbidden"),
+    ("no mirror", mirror("web", ""), "Forbidden"),
+    ("with an account", mirror("web", serviceAccountName="default"), "Forbidden"),
+    ("with a secret", mirror("web", volumes=[{"name": "s", "secret": {"secretName": "s"}}]), "Forbidden"),
+    ("with a map", mirror("web", volumes=[{"name": "s", "configMap": {"name": "s"}}]), "Forbidden"),
+    ("with no containers", mirror("web", containers=[]), "Invalid"),
+    ("without a spec", {**mirror("web"), "spec": None}, "Invalid"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [entry[1:] for entry in MIRRORS_REFUSED], ids=[e[0] for e in MIRRORS_REFUSED]
+)
+async def test_a_mirror_that_a_node_may_not_have_is_refused(body: Body, code: str) -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_node("n2")
+        verdict = await settle_one(c, asked(body))
+        assert (verdict.outcome.name, verdict.code) == ("REJECTED", code)
+        assert not await c.client.list("pods", "default")
+
+
+async def test_a_mirror_does_not_take_another_pods_name() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        pod = await c.add_pod("web-n1", "n1")
+        verdict = await settle_one(c, asked(mirror("web-n1")))
+        assert (verdict.outcome.name, verdict.code) == ("REJECTED", "AlreadyExists")
+        assert await uid_of(c, "web-n1") == pod["metadata"]["uid"]
