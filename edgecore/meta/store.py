@@ -56,6 +56,8 @@ class MetaStore:
         self._subscribers: list[Subscriber] = []
         self._on_owed: Callable[[Sequence[Owed]], None] | None = None
         self._put_off: set[ObjectKey] = set()
+        self.static_uid: Callable[[ObjectKey], Uid | None] = lambda _: None
+        """Returns the uid of the static pod of a name: its reports are kept though no object of that uid is held."""
         snapshot = engine.load()
         self._take(snapshot)
         # Each life issues generations from a block of its own, so that none is ever issued twice.
@@ -197,7 +199,7 @@ class MetaStore:
         """Drop the reports about pods that this batch replaces or removes."""
         for key, row in batch.overlay.items():
             if key.resource == PODS:
-                yield from self._upstream.forget_pods(key, but=None if row is None else row.uid)
+                yield from self._upstream.forget_pods(key, but=self.static_uid(key) or (row.uid if row else None))
 
     def _show(self, batch: Batch) -> None:
         """Take a committed batch into memory and tell the subscribers."""
@@ -256,9 +258,10 @@ class MetaStore:
             await self._save_and_tell([row])
 
     def _is_anothers(self, about: ObjectKey, uid: Uid) -> bool:
-        """Tell whether the pod's name is held by a pod of another uid."""
-        row = self._slice.row(about._replace(resource=PODS))
-        return row is not None and row.uid != uid
+        """Tell whether the pod's name is held by a pod of another uid, and the pod is no static one behind a mirror."""
+        pod = about._replace(resource=PODS)
+        row = self._slice.row(pod)
+        return row is not None and row.uid != uid and self.static_uid(pod) != uid
 
     async def _save_and_tell(self, changes: Sequence[Change]) -> None:
         self._writer.keep(changes)
@@ -285,6 +288,18 @@ class MetaStore:
         """Owe every remembered report again, acknowledged or not; in memory only, the disk need not know."""
         self._upstream.owe_everything()
 
+    def restate_pod(self, pod: ObjectKey) -> None:
+        """Owe a pod's newest status again, in memory only: the cloud has come to know the pod after it was reported."""
+        row = self._upstream.owe(pod._replace(resource=POD_STATUS))
+        if row is not None and self._on_owed is not None:
+            self._on_owed([row])
+
+    def forget_pod(self, pod: ObjectKey) -> None:
+        """Remember no report about a pod any longer, of which nothing is left and which the cloud does not know."""
+        if self._slice.row(pod) is None:
+            self._writer.keep(self._upstream.forget_pods(pod, but=None))
+            self._writer.wake()
+
     def acknowledged(self, key: ObjectKey, generation: int, verdict: Verdict) -> None:
         """Take the cloud's verdict on one generation of a report; a newer generation stays owed.
 
@@ -296,9 +311,12 @@ class MetaStore:
         if refused:
             log.warning("report refused by the cloud", object=str(key), code=verdict.code, cause=verdict.reason)
         # While the pod is held its end is remembered too: a cloud restored from a backup has to be told again.
+        pod = key._replace(resource=PODS)
         about_pod = key.resource in (POD_STATUS, POD_FINISHED)
-        pod_left = about_pod and self._slice.row(key._replace(resource=PODS)) is None
-        change = self._upstream.settled(key, generation, gone=refused or pod_left)
+        pod_left = about_pod and self._slice.row(pod) is None
+        # A static pod's status is remembered whatever the cloud says: its mirror comes and goes.
+        stays = key.resource == POD_STATUS and self.static_uid(pod) is not None
+        change = self._upstream.settled(key, generation, gone=(refused or pod_left) and not stays)
         if change is not None:
             self._writer.keep([change])
             self._writer.wake()

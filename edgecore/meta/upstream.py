@@ -115,6 +115,15 @@ class Upstream:
                 changes.append(DropReport(about))
         return changes
 
+    def owe(self, key: ObjectKey) -> ReportRow | None:
+        """Owe one remembered report again, as a generation of its own; None where there is none."""
+        known = self._reports.get(key)
+        if known is None:
+            return None
+        self._generation += 1
+        self._reports[key] = replace(known, generation=self._generation, owed=True)
+        return self._reports[key]
+
     def owe_everything(self) -> list[Change]:
         """Owe each remembered report again: the cloud's store has lost what it knew (a new incarnation)."""
         for key, row in self._reports.items():

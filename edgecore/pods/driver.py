@@ -125,6 +125,8 @@ class PodsDriver:
         self._closing = asyncio.Event()
         self._closed = asyncio.Event()
         self._begun = False
+        self.on_cleared: Callable[[Uid], None] = lambda _: None
+        """Told of each pod of which nothing is left."""
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -190,6 +192,10 @@ class PodsDriver:
             log.info("the runtime answers", runtime=runtime.name, containers=len(found))
             self._handle(Found(found, self._desired.complete))
             return
+
+    def knows(self, uid: Uid) -> bool:
+        """Tell whether anything may be left of the pod."""
+        return self._machine.get(uid) is not None
 
     async def close(self, *, stop_pods: bool = False) -> None:
         """End :meth:`run`. Pods go on, unless they are to stop too.
@@ -343,6 +349,8 @@ class PodsDriver:
             self._forget(answer.uid)
         if answer is not None:
             self._handle(answer)
+        if isinstance(answer, PodCleared):
+            self.on_cleared(answer.uid)
 
     def _failure(self, instruction: Instruction, why: str) -> Event | None:
         match instruction:

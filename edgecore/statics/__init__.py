@@ -1,0 +1,1 @@
+"""Static pods: pods from files of this device, which need no cloud, and the mirrors that show them there."""
