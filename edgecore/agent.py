@@ -11,10 +11,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from edgecore.accounts.keeper import TokenKeeper
+from edgecore.cgroups.controls import PodGroups
 from edgecore.hub.client import Dial, HubClient, LinkState, Phase
+from edgecore.hub.requests import RequestFailed, RequestRefused
 from edgecore.hub.session import Introduction, Vitals
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
@@ -27,11 +31,15 @@ from edgecore.node.reporter import NodeReporter, ReporterSettings
 from edgecore.node.sampler import Sampler
 from edgecore.node.status import Allotment
 from edgecore.pods.driver import PodsDriver
+from edgecore.pods.leftovers import Leftovers
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
+from edgecore.statics.folder import ManifestFolder
+from edgecore.statics.keeper import Asked, StaticPods
+from edgecore.statics.wanted import WantedPods
 from protocol.heartbeat import Load
-from protocol.objects.keys import Body
+from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import PODS
 from protocol.settings import LinkSettings
 
@@ -47,6 +55,7 @@ class Machine:
         runtimes: What runs pods; the one named first in the allotment is the default.
         storage: Where pods' volumes are kept.
         usage: What measures the pods, one source per runtime that can.
+        groups: The pods' control groups.
     """
 
     facts: Facts
@@ -55,6 +64,7 @@ class Machine:
     runtimes: Iterable[Runtime]
     storage: PodStorage
     usage: tuple[UsageSource, ...] = ()
+    groups: PodGroups | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,9 @@ class Options:
         reporter: How often the node is looked at.
         wall_clock: Returns seconds since the epoch; all timers run on the event loop's clock.
         on_state: Told whenever the link's state changes.
+        tokens: Where the tokens of pods' service accounts are kept; None for pods without.
+        manifests: The files of static pods; None for none.
+        standalone: Whether the node has never joined a cloud, so that what it holds is all that is wanted.
     """
 
     link: LinkSettings | None = None
@@ -74,6 +87,9 @@ class Options:
     reporter: ReporterSettings | None = None
     wall_clock: Callable[[], float] = time.time
     on_state: Callable[[LinkState], None] = lambda _: None
+    tokens: Path | None = None
+    manifests: ManifestFolder | None = None
+    standalone: bool = False
 
 
 class Agent:
@@ -83,7 +99,7 @@ class Agent:
         store: The meta store. The caller closes it when ``run`` has ended.
         introduction: Who this node is.
         machine: The device.
-        dial: Opens a connection to the hub.
+        dial: Opens a connection to the hub; None where the cloud is not to be dialled.
         rng: Source of all jitter.
         options: The rest.
     """
@@ -94,7 +110,7 @@ class Agent:
         introduction: Introduction,
         machine: Machine,
         *,
-        dial: Dial,
+        dial: Dial | None,
         rng: Random,
         options: Options | None = None,
     ) -> None:
@@ -102,34 +118,10 @@ class Agent:
         self._store = store
         self._stopped = asyncio.Event()
         self._stop_pods = False
-        self._pods = PodsDriver(
-            PodsSettings(
-                introduction.node,
-                machine.facts.addresses[0],
-                machine.allotment.runtimes[0],
-                machine.facts.memory_bytes,
-                machine.allotment.container_pids,
-            ),
-            desired=store,
-            reports=store,
-            runtimes=machine.runtimes,
-            storage=machine.storage,
-            wall=options.wall_clock,
-        )
-        store.subscribe(self._pods)
-        self._reporter = NodeReporter(
-            store,
-            machine.facts,
-            machine.allotment,
-            sampler=machine.sampler,
-            wall_clock=options.wall_clock,
-            settings=options.reporter,
-            before=store.last_node_status(),
-            pods=lambda: store.count_of(PODS),
-        )
-        self._sampling = PodSampling(self._wanted, machine.usage)
-        fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
-        self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
+        self.wanted = WantedPods(store, standalone=options.standalone)
+        """What is to run here: reads of pods by other parts go here, for the store has mirrors too."""
+        store.subscribe(self.wanted)
+        store.static_uid = self.wanted.static_uid
         self._hub = HubClient(
             dial,
             store,
@@ -140,6 +132,81 @@ class Agent:
             account=options.account,
             on_state=options.on_state,
         )
+        self.tokens = self._keeper(options)
+        self._pods = PodsDriver(
+            PodsSettings(
+                introduction.node,
+                machine.facts.addresses[0],
+                machine.allotment.runtimes[0],
+                machine.facts.memory_bytes,
+                machine.allotment.container_pids,
+                machine.allotment.pod_pids,
+            ),
+            desired=self.wanted,
+            reports=store,
+            runtimes=machine.runtimes,
+            storage=machine.storage,
+            wall=options.wall_clock,
+            tokens=self.tokens,
+        )
+        if self.tokens is not None:
+            store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
+        self.wanted.subscribe(self._pods)
+        self._statics = self._static_pods(introduction, options)
+        self._reporter = NodeReporter(
+            store,
+            machine.facts,
+            machine.allotment,
+            sampler=machine.sampler,
+            wall_clock=options.wall_clock,
+            settings=options.reporter,
+            before=store.last_node_status(),
+            pods=lambda: len(self.wanted.list(PODS)),
+        )
+        self._sampling = PodSampling(self._wanted, machine.usage)
+        fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
+        self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
+        self._groups = groups = machine.groups or PodGroups()
+        if machine.groups is not None:
+            self._reporter.groups_problem = lambda: groups.problem
+        self._leftovers = Leftovers(groups, self._pods.knows, lambda: store.complete)
+
+    def _keeper(self, options: Options) -> TokenKeeper | None:
+        """Return what gets the pods' tokens, where there is a place to keep them."""
+        if options.tokens is None:
+            return None
+        return TokenKeeper(
+            options.tokens,
+            self._store,
+            self._hub.requests,
+            changed=lambda uid: self._pods.sources_changed(uid),  # noqa: PLW0108 - the driver is built after
+            wall=options.wall_clock,
+        )
+
+    def _static_pods(self, introduction: Introduction, options: Options) -> StaticPods | None:
+        """Return what keeps the static pods, where there may be any; they are known from here on."""
+        if options.manifests is None:
+            return None
+        statics = StaticPods(
+            introduction.node,
+            options.manifests,
+            self.wanted,
+            reports=self._store,
+            ask=self._ask_for_mirror,
+            reachable=lambda: self._hub.requests.connected,
+            lives=self._pods.knows,
+            wall=options.wall_clock,
+        )
+        self._pods.on_cleared = statics.cleared
+        self._hub.requests.on_change(lambda _: statics.wake())
+        statics.begin()
+        return statics
+
+    async def _ask_for_mirror(self, key: ObjectKey, mirror: bytes) -> None:
+        try:
+            await self._hub.requests.ask(key, mirror)
+        except RequestFailed as error:
+            raise Asked(str(error), refused=isinstance(error, RequestRefused)) from error
 
     @property
     def link(self) -> LinkState:
@@ -160,14 +227,14 @@ class Agent:
         yield from pod_families(self._sampling.meter, self._wanted())
         connected = float(self.link.phase is Phase.CONNECTED)
         yield Family("aiokubeedge_edge_link_connected", "Whether the cloud is connected.", [({}, connected)])
-        yield Family("aiokubeedge_edge_pods", "Pods bound to this node.", [({}, self._store.count_of(PODS))])
+        yield Family("aiokubeedge_edge_pods", "Pods of this node.", [({}, len(self._wanted()))])
         yield Family("aiokubeedge_edge_requests_per_second", "As pods tell.", [({}, self._sampling.meter.requests_s)])
 
     def _load(self) -> Load:
         return replace(self._reporter.load(), requests=round(self._sampling.meter.requests_s * 1000))
 
     def _wanted(self) -> list[Body]:
-        return [held.body for held in self._store.list(PODS)]
+        return [held.body for held in self.wanted.list(PODS)]
 
     async def run(self) -> None:
         """Run pods and keep in touch with the cloud until :meth:`stop`."""
@@ -176,8 +243,13 @@ class Agent:
                 tasks.create_task(self._store.run(), name="meta-keeper"),
                 tasks.create_task(self._reporter.run(), name="node-reporter"),
             ]
+            lasting.append(tasks.create_task(self._leftovers.run(), name="leftover-groups"))
             sampling = tasks.create_task(self._sampling.run(), name="pod-sampling")
+            if self.tokens is not None:
+                lasting.append(tasks.create_task(self.tokens.run(), name="token-keeper"))
             tasks.create_task(self._pods.run(), name="pods-driver")
+            if self._statics is not None:
+                lasting.append(tasks.create_task(self._statics.run(), name="static-pods"))
             hub = tasks.create_task(self._hub.run(), name="hub-client")
             await self._stopped.wait()
             sampling.cancel()  # it asks through connections that the runtimes are about to close
@@ -187,6 +259,7 @@ class Agent:
             await hub
             for task in lasting:
                 task.cancel()
+            self._groups.close()
 
     def stop(self, *, stop_pods: bool = False) -> None:
         """End :meth:`run`: say goodbye to the cloud and leave the pods running, or stop them first."""

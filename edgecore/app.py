@@ -14,6 +14,8 @@ from random import Random, SystemRandom
 import structlog
 
 from edgecore.agent import Agent, Machine, Options
+from edgecore.cgroups.controls import GroupSettings, PodGroups, open_groups
+from edgecore.cgroups.shield import shield
 from edgecore.hub.dialer import Dialer, client_context
 from edgecore.hub.linkrecord import LinkRecord
 from edgecore.hub.session import Introduction
@@ -27,8 +29,8 @@ from edgecore.metrics.gpus import Gpus
 from edgecore.metrics.machine import agent_families, machine_families
 from edgecore.metrics.sensors import Sensors
 from edgecore.metrics.usage import UsageSource
-from edgecore.node.facts import gather
-from edgecore.node.identity import DataFolder, Identity, load_identity, write_private
+from edgecore.node.facts import Facts, gather
+from edgecore.node.identity import DataFolder, Identity, check_name, load_identity, offline_identity, write_private
 from edgecore.node.reporter import ReporterSettings
 from edgecore.node.sampler import HostSampler
 from edgecore.node.status import Allotment
@@ -37,6 +39,7 @@ from edgecore.pods.runtimes.process.runtime import ProcessRuntime
 from edgecore.pods.runtimes.process.usage import ProcessUsage
 from edgecore.pods.volumes import DiskStorage
 from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
+from edgecore.statics.folder import ManifestFolder
 from protocol.errors import UsageError
 from protocol.filelock import FileLock, LockHeld
 from protocol.logs import configure_logs
@@ -52,9 +55,13 @@ async def run_agent(handover: Handover) -> None:
         UsageError: The data folder cannot be used.
     """
     settings = handover.settings
+    if not shield():
+        log.info("the agent may not shield itself from the kernel's choice of victims when memory ends")
     folder = DataFolder(settings.data_dir)
-    identity = load_identity(folder)
+    identity = _identity(settings, folder)
     with _lock(folder):
+        if not shield():
+            log.info("the agent may not shield itself from the kernel's choice of victims when memory ends")
         store = MetaStore(SqliteEngine(folder.meta), identity.node)
         try:
             agent = _build(settings, folder, identity, store)
@@ -65,11 +72,37 @@ async def run_agent(handover: Handover) -> None:
             ):
                 reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
-                log.info("agent started", node=identity.node, data_dir=str(folder.root), pods=store.count_of(PODS))
+                log.info(
+                    "agent started", node=identity.node, data_dir=str(folder.root), pods=len(agent.wanted.list(PODS))
+                )
                 await agent.run()
         finally:
             await store.close()
     log.info("agent stopped", pods="stopped" if settings.stop_pods else "left running")
+
+
+def _identity(settings: AgentSettings, folder: DataFolder) -> Identity:
+    """Return who the node is.
+
+    Raises:
+        UsageError: It has not joined and is not to run offline, or the name given is not its own.
+    """
+    if settings.offline:
+        return offline_identity(folder, settings.node_name)
+    identity = load_identity(folder)
+    check_name(identity, settings.node_name)
+    return identity
+
+
+def _dialer(settings: AgentSettings, folder: DataFolder, identity: Identity) -> Dialer | None:
+    if settings.offline:
+        return None
+    return Dialer(settings.hub or identity.hub.get("websocket", ()), client_context(folder))
+
+
+def _manifests(settings: AgentSettings, folder: DataFolder, identity: Identity) -> ManifestFolder:
+    path = settings.static_pods or folder.manifests
+    return ManifestFolder(path, folder.static_pods, identity.node, expected=settings.static_pods is not None)
 
 
 def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, store: MetaStore) -> Agent:
@@ -82,30 +115,47 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         runtimes=names,
         version=own_version(),
         container_pids=settings.container_pids,
+        pod_pids=settings.pod_pids,
     )
-    runtimes, usage = _runtimes(names, settings, folder)
-    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes), usage)
+    groups = open_groups(_group_settings(settings, folder, identity, facts))
+    runtimes, usage = _runtimes(names, settings, folder, groups)
+    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes), usage, groups)
     return Agent(
         store,
         Introduction(identity.node, identity.instance, own_version()),
         machine,
-        dial=Dialer(settings.hub or identity.hub.get("websocket", ()), client_context(folder)),
+        dial=_dialer(settings, folder, identity),
         rng=rng,
         options=Options(
             link=settings.link.settings(),
             account=_account(folder, settings.link.daily_bytes),
             reporter=ReporterSettings(status_s=settings.status_s),
             on_state=LinkRecord(folder.link, time.time).note,
+            tokens=folder.tokens,
+            manifests=_manifests(settings, folder, identity),
+            standalone=not identity.server,
         ),
     )
 
 
+def _group_settings(settings: AgentSettings, folder: DataFolder, identity: Identity, facts: Facts) -> GroupSettings:
+    allocatable = max(1 << 20, facts.memory_bytes - (settings.reserved_memory_mib << 20))
+    return GroupSettings(
+        # Agents of one machine may bear one node's name, in different clouds.
+        name=f"{identity.node}-{identity.instance[:8]}",
+        notes=folder.root / "cgroups",
+        root=settings.cgroup_root,
+        cpus=facts.cpus,
+        memory_bytes=allocatable if settings.enforce_allocatable else None,
+    )
+
+
 def _runtimes(
-    names: Sequence[str], settings: AgentSettings, folder: DataFolder
+    names: Sequence[str], settings: AgentSettings, folder: DataFolder, groups: PodGroups
 ) -> tuple[list[Runtime], tuple[UsageSource, ...]]:
     """Return the runtimes, and what measures their pods."""
     # Whichever is the default: what the process runtime left running is found again, and ended, all the same.
-    runtimes: list[Runtime] = [ProcessRuntime(folder.pods)]
+    runtimes: list[Runtime] = [ProcessRuntime(folder.pods, groups=groups)]
     usage: tuple[UsageSource, ...] = (ProcessUsage(folder.pods),)
     if "docker" not in names:
         return runtimes, usage

@@ -98,6 +98,9 @@ def run(  # noqa: PLR0913, PLR0917
         Path | None, typer.Option("--config", help="YAML file with settings. (default: edgecore.yaml in the folder)")
     ] = None,
     stop_pods: Annotated[bool | None, _setting("stop_pods")] = None,
+    offline: Annotated[bool | None, _setting("offline")] = None,
+    node_name: Annotated[str | None, _setting("node_name")] = None,
+    static_pods: Annotated[Path | None, _setting("static_pods")] = None,
     max_pods: Annotated[int | None, _setting("max_pods")] = None,
     hub: Annotated[str | None, _setting("hub")] = None,
     status_s: Annotated[float | None, _setting("status_s")] = None,

@@ -30,6 +30,13 @@ class Settings(DaemonSettings):
 
     data_dir: Path = Field(description="Folder of the identity, the meta store and the pods.")
     stop_pods: bool = Field(default=False, description="End all pods when the agent is stopped.")
+    offline: bool = Field(
+        default=False, description="Do not dial the cloud; a device that has never joined one starts all the same."
+    )
+    node_name: str = Field(default="", description="Name of a node that has not joined a cloud, with --offline.")
+    static_pods: Path | None = Field(
+        default=None, description="Folder of static pods' manifests. (default: manifests in the data folder)"
+    )
     max_pods: int = Field(default=110, ge=1, le=1000, description="Pods that may run here at most.")
     hub: Annotated[list[str], NoDecode, BeforeValidator(split_at_commas)] = Field(
         default_factory=list,
@@ -56,12 +63,29 @@ class Settings(DaemonSettings):
     container_pids: int = Field(
         default=4096, ge=0, description="Processes and threads that a container may have; 0 for no limit."
     )
+    pod_pids: int = Field(
+        default=8192, ge=0, description="Processes and threads that a pod may have; 0 for no limit of its own."
+    )
+    cgroup_root: str = Field(
+        default="",
+        description="Where pods' control groups are, below the top of each hierarchy; empty for what systemd has "
+        "given the agent, else /aiokubeedge/NODE; none for no control groups.",
+    )
+    enforce_allocatable: bool = Field(
+        default=True, description="Hold all pods together to what the node has for them, where that is allowed."
+    )
     reserved_memory_mib: int = Field(default=100, ge=0, description="Memory kept from pods for the system, MiB.")
     metrics_port: int = Field(
         default=9092, ge=0, le=65535, description="Loopback port of this device's Prometheus metrics; 0 for none."
     )
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
+
+    @field_validator("static_pods")
+    @classmethod
+    def _one_path(cls, value: Path | None) -> Path | None:
+        # The path is a part of the pods' uids: it must not depend on where the agent is started.
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("runtimes")
     @classmethod
@@ -76,6 +100,25 @@ class Settings(DaemonSettings):
     def _engine_address(cls, value: str) -> str:
         if not value.startswith(("unix:///", "tcp://", "ssh://", "http://", "https://")):
             raise ValueError("the Docker Engine's address looks like unix:///var/run/docker.sock")
+        return value
+
+    @field_validator("cgroup_root")
+    @classmethod
+    def _a_path_within(cls, value: str) -> str:
+        if (
+            value
+            and value != "none"
+            and (not value.startswith("/") or ".." in value.split("/") or not value.strip("/"))
+        ):
+            raise ValueError("the root of control groups looks like /aiokubeedge/edge-1, or is none")
+        return value
+
+    @field_validator("cgroup_root")
+    @classmethod
+    def _a_path_within(cls, value: str) -> str:
+        path = value.split("/")
+        if value not in ("", "none") and (path[0] or ".." in path or not any(path)):
+            raise ValueError("the root of control groups looks like /aiokubeedge/edge-1, or is none")
         return value
 
     @field_validator("hub")

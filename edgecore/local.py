@@ -14,10 +14,12 @@ from edgecore.meta.engine import ReportRow, Snapshot
 from edgecore.meta.slice import decode
 from edgecore.meta.sqlite import read_only
 from edgecore.meta.store import decode_status
-from edgecore.node.identity import DataFolder, Identity, load_identity
+from edgecore.node.identity import DataFolder, Identity, known_identity
+from edgecore.statics.folder import recorded
 from protocol.errors import UsageError
 from protocol.filelock import holder_of
-from protocol.objects.keys import Body
+from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.mirrors import is_mirror
 from protocol.objects.resources import POD_STATUS, PODS
 from protocol.objects.times import parse_timestamp
 
@@ -32,6 +34,8 @@ class LocalState:
         link: What was last recorded of the link; empty when nothing was.
         stored: What the meta store holds; empty before the first run.
         live: What the running agent tells of its link; empty where none answers.
+        static_pods: The static pods, as the agent last read them.
+        problems: What is wrong with their files, by name; with their folder under an empty one.
     """
 
     identity: Identity
@@ -39,6 +43,8 @@ class LocalState:
     link: dict[str, Any]
     stored: Snapshot
     live: dict[str, Any] = field(default_factory=dict)
+    static_pods: list[Body] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def read(data_dir: Path) -> LocalState:
@@ -48,7 +54,7 @@ def read(data_dir: Path) -> LocalState:
         UsageError: It has not been joined, or cannot be read.
     """
     folder = DataFolder(data_dir.expanduser().absolute())
-    identity = load_identity(folder)
+    identity = known_identity(folder)
     try:
         stored = read_only(folder.meta)
     except FileNotFoundError:
@@ -57,7 +63,8 @@ def read(data_dir: Path) -> LocalState:
         raise UsageError(f"cannot read {folder.meta}: {error}") from error
     agent_pid = holder_of(folder.lock)
     live = ask(folder.live) if agent_pid is not None else {}
-    return LocalState(identity, agent_pid, _link(folder), stored, live)
+    static_pods, problems = recorded(folder.static_pods)
+    return LocalState(identity, agent_pid, _link(folder), stored, live, static_pods, problems)
 
 
 def _link(folder: DataFolder) -> dict[str, Any]:
@@ -88,7 +95,8 @@ def status_of(state: LocalState) -> dict[str, Any]:
         "inStepOnce": stored.facts.get("complete") == "yes",
         "epoch": int(stored.facts.get("epoch", "0")),
         "objects": len(stored.objects),
-        "pods": sum(row.key.resource == PODS for row in stored.objects),
+        "pods": len(_pods(state)),
+        "staticPods": {"pods": len(state.static_pods), "problems": state.problems},
         "owed": sum(row.owed for row in stored.reports) + len(stored.events),
         "live": state.live or None,
     }
@@ -102,12 +110,18 @@ def pods_of(state: LocalState, now: float) -> list[dict[str, Any]]:
         now: Seconds since the epoch, for the age.
     """
     reports = {row.key: row for row in state.stored.reports}
-    rows = [
-        _pod_row(decode(held.body), reports.get(held.key._replace(resource=POD_STATUS)), now)
-        for held in state.stored.objects
-        if held.key.resource == PODS
-    ]
+    rows = [_pod_row(pod, reports.get(_status_key(pod)), now) for pod in _pods(state)]
     return sorted(rows, key=lambda row: (row["namespace"], row["name"]))
+
+
+def _pods(state: LocalState) -> list[Body]:
+    """Return the pods that are to run: the static ones, and of what the cloud has sent those that are no mirrors."""
+    held = [decode(row.body) for row in state.stored.objects if row.key.resource == PODS]
+    return [*state.static_pods, *(pod for pod in held if not is_mirror(pod))]
+
+
+def _status_key(pod: Body) -> ObjectKey:
+    return ObjectKey(POD_STATUS, pod["metadata"].get("namespace", ""), pod["metadata"]["name"])
 
 
 def _pod_row(pod: Body, report: ReportRow | None, now: float) -> dict[str, Any]:

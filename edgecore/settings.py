@@ -29,6 +29,9 @@ class AgentSettings:
     Attributes:
         data_dir: The data folder.
         stop_pods: End all pods when the agent is stopped.
+        offline: Do not dial the cloud; start also where none was ever joined.
+        node_name: The node's name where it has not joined; empty for the one known already.
+        static_pods: The folder of static pods; None for ``manifests`` in the data folder.
         max_pods: Pods at most.
         hub: Hub addresses that replace those learnt at join; empty to use the learnt ones.
         status_s: Seconds between node statuses while nothing changes.
@@ -37,6 +40,9 @@ class AgentSettings:
         docker_network: Docker network of pods.
         docker_pause_image: Image of sandboxes; empty for one made here.
         container_pids: Processes and threads that a container may have; 0 for no limit.
+        pod_pids: Processes and threads that a pod may have; 0 for no limit of its own.
+        cgroup_root: Where pods' control groups are; empty to find a place, ``none`` for none.
+        enforce_allocatable: Hold all pods together to what the node has for them.
         reserved_memory_mib: Memory kept from pods, MiB.
         metrics_port: Port of the device's Prometheus endpoint; 0 for none.
         link: How this end of the link sends.
@@ -46,6 +52,9 @@ class AgentSettings:
 
     data_dir: Path
     stop_pods: bool = False
+    offline: bool = False
+    node_name: str = ""
+    static_pods: Path | None = None
     max_pods: int = 110
     hub: tuple[str, ...] = ()
     status_s: float = 300.0
@@ -54,6 +63,9 @@ class AgentSettings:
     docker_network: str = "bridge"
     docker_pause_image: str = ""
     container_pids: int = 4096
+    pod_pids: int = 8192
+    cgroup_root: str = ""
+    enforce_allocatable: bool = True
     reserved_memory_mib: int = 100
     metrics_port: int = 9092
     link: LinkOptions = field(default_factory=LinkOptions)
@@ -99,6 +111,7 @@ def settings_from(values: Mapping[str, Any]) -> AgentSettings:
     plain = {
         **values,
         "data_dir": Path(values["data_dir"]),
+        "static_pods": Path(values["static_pods"]) if values.get("static_pods") else None,
         "hub": tuple(values.get("hub", ())),
         "runtimes": tuple(values.get("runtimes", ())),
         "link": LinkOptions(**values.get("link", {})),

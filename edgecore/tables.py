@@ -20,9 +20,14 @@ def status_table(shown: dict[str, Any], now: float) -> None:
     table.add_row("link", _link(link, now))
     if link["reason"]:
         table.add_row("", link["reason"])
-    table.add_row("cloud", shown["server"])
+    table.add_row("cloud", shown["server"] or "none: this device has not joined one")
     table.add_row("in step", "yes, at least once" if shown["inStepOnce"] else "not yet")
     table.add_row("pods", str(shown["pods"]))
+    static = shown["staticPods"]
+    if static["pods"] or static["problems"]:
+        table.add_row("static pods", str(static["pods"]))
+    for name, problem in sorted(static["problems"].items()):
+        table.add_row("", f"{name or 'their folder'}: {problem}")
     table.add_row("objects", str(shown["objects"]))
     table.add_row("owed", _owed(shown["owed"]))
     for name, words in _live(shown.get("live") or {}):

@@ -68,6 +68,7 @@ class Phase(enum.StrEnum):
     CONNECTED = "connected"
     OFFLINE = "offline"
     REFUSED = "refused"
+    STANDALONE = "standalone"
     STOPPED = "stopped"
 
 
@@ -94,7 +95,7 @@ class HubClient:
     """Dials the hub again and again.
 
     Args:
-        dial: Opens a connection.
+        dial: Opens a connection; None where the cloud is not to be dialled.
         store: The meta store.
         introduction: Who this node is.
         vitals: What heartbeats tell.
@@ -109,7 +110,7 @@ class HubClient:
 
     def __init__(
         self,
-        dial: Dial,
+        dial: Dial | None,
         store: MetaStore,
         introduction: Introduction,
         *,
@@ -140,6 +141,9 @@ class HubClient:
 
     async def run(self) -> None:
         """Keep a session going until :meth:`leave`."""
+        if self._dial is None:
+            self._set_state(LinkState(Phase.STANDALONE, "runs with --offline: the cloud is not dialled"))
+            await self._leaving.wait()
         while not self._leaving.is_set():
             ending = await self._attempt()
             if self._leaving.is_set():
@@ -177,6 +181,7 @@ class HubClient:
 
     async def _attempt(self) -> Ending:
         """Dial once and run the session, if one comes about."""
+        assert self._dial is not None
         self._set_state(LinkState(Phase.CONNECTING))
         try:
             async with asyncio.timeout(DIAL_S) as self._dialling:

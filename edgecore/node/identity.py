@@ -8,25 +8,33 @@
       agent.lock              held while an agent runs
       link.json               what the agent last knew of its link
       agent.sock              where the running agent tells what only it knows
+      standalone.json         the node's name, where it runs without ever having joined
+      manifests/              static pods' files, unless they lie elsewhere
+      static.json             what the agent has read of them
       traffic.json            bytes of the link on the last day, as of some minutes ago
       pki/                    0700
         node.key              ECDSA P-256
         node.crt ca.crt
       meta/meta.db            the meta store; 0700
       pods/ docker/ volumes/  the runtimes' and the pods' own
+      tokens/                 the tokens of pods' service accounts, a file per pod; 0700
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from protocol.errors import UsageError
 from protocol.files import write_file
 from protocol.objects.keys import NodeName
+
+_NODE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,21 @@ class DataFolder:
     def identity(self) -> Path:
         """What joining has settled."""
         return self.root / "identity.json"
+
+    @property
+    def standalone(self) -> Path:
+        """The node's name, where it runs without having joined."""
+        return self.root / "standalone.json"
+
+    @property
+    def manifests(self) -> Path:
+        """The default folder of static pods' files."""
+        return self.root / "manifests"
+
+    @property
+    def static_pods(self) -> Path:
+        """What the agent has read of static pods' files."""
+        return self.root / "static.json"
 
     @property
     def instance(self) -> Path:
@@ -121,6 +144,11 @@ class DataFolder:
         """The folder of the pods' volumes and notes."""
         return self.root / "volumes"
 
+    @property
+    def tokens(self) -> Path:
+        """The folder of the tokens of pods' service accounts."""
+        return self.root / "tokens"
+
     def make(self) -> None:
         """Make the folder itself where it is missing.
 
@@ -156,6 +184,68 @@ def load_identity(folder: DataFolder) -> Identity:
         raise UsageError(f"{folder.root} has not joined a cloud yet: run `edgecore join` first") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"cannot read {folder.identity}: {error!r}; join again to make it anew") from error
+
+
+def known_identity(folder: DataFolder) -> Identity:
+    """Return what joining has settled, or else who the node is that runs without having joined.
+
+    Raises:
+        UsageError: It is neither, or cannot be read.
+    """
+    if not folder.identity.exists() and folder.standalone.exists():
+        return _standalone(_recorded_name(folder))
+    return load_identity(folder)
+
+
+def offline_identity(folder: DataFolder, name: str) -> Identity:
+    """Return who the node is where it need not have joined; a name that is new is written down.
+
+    Args:
+        folder: The data folder.
+        name: The node's name; empty for the one known already.
+
+    Raises:
+        UsageError: The name is not one, is not that under which it has joined, or is not known; or the folder cannot be
+            used.
+    """
+    if folder.identity.exists():
+        joined = load_identity(folder)
+        check_name(joined, name)
+        return joined
+    recorded = _recorded_name(folder) if folder.standalone.exists() else ""
+    name = name or recorded
+    if not name:
+        raise UsageError(f"{folder.root} has not joined a cloud: give the node a name with --node-name")
+    if not _NODE_NAME.fullmatch(name):
+        raise UsageError(f"--node-name {name!r}: small letters, digits, '-' and '.', 253 characters at most")
+    folder.make()
+    if name != recorded:
+        try:
+            write_private(folder.standalone, json.dumps({"node": name}).encode())
+        except OSError as error:
+            raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
+    return _standalone(name)
+
+
+def check_name(identity: Identity, name: str) -> None:
+    """Check a name that was given for a node that has one.
+
+    Raises:
+        UsageError: It is another.
+    """
+    if name and name != identity.node:
+        raise UsageError(f"--node-name {name!r}: this device has joined as node {identity.node}")
+
+
+def _standalone(name: str) -> Identity:
+    return Identity(NodeName(name), instance="", server="", hub={})
+
+
+def _recorded_name(folder: DataFolder) -> str:
+    try:
+        return str(json.loads(folder.standalone.read_text())["node"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"cannot read {folder.standalone}: {error!r}; remove it, and give --node-name") from error
 
 
 def save_identity(folder: DataFolder, identity: Identity) -> None:
