@@ -112,6 +112,8 @@ class Performer:
         pod = self._pod_of(uid)
         if pod is None:
             return None
+        if self._tokens is not None:
+            await self._tokens.settled(pod)
         try:
             await self._storage.prepare(pod, self._sources(pod))
         except VolumeUnavailable as error:

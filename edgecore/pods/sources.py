@@ -37,14 +37,17 @@ class TokenRequest:
 
 
 class TokenSource(Protocol):
-    """Hands out tokens of pods' service accounts. Asked on the event loop; waits for nothing.
+    """Hands out tokens of pods' service accounts. Asked on the event loop.
 
     Whoever has a newer token than the one handed out says so with
     :class:`edgecore.pods.events.ReferencesChanged`: the volume is then made anew.
     """
 
+    async def settled(self, pod: Body) -> None:
+        """Wait, for some seconds at most, for tokens of the pod that are under way."""
+
     def token(self, pod: Body, request: TokenRequest) -> bytes:
-        """Return the token to write into the pod's volume now.
+        """Return the token to write into the pod's volume now. Waits for nothing.
 
         Raises:
             ReferenceMissing: There is none yet; the pod waits, and its Event says why.

@@ -20,7 +20,6 @@ _POD: Final[Mapping[str, tuple[Any, ...]]] = {
     "readinessGates": _NOTHING,
     "resourceClaims": _NOTHING,
     "resources": _NOTHING,
-    "serviceAccountName": (None, "", "default"),
     "securityContext.sysctls": _NOTHING,
     "securityContext.seLinuxOptions": _NOTHING,
     "securityContext.seccompProfile": _UNCONFINED,
@@ -40,7 +39,7 @@ _CONTAINER: Final[Mapping[str, tuple[Any, ...]]] = {
     "tty": _NOTHING,
     "volumeDevices": _NOTHING,
 }
-_VOLUME: Final[Mapping[str, tuple[Any, ...]]] = {"emptyDir.medium": _NOTHING, "emptyDir.sizeLimit": _NOTHING}
+_MOUNT: Final[Mapping[str, tuple[Any, ...]]] = {"recursiveReadOnly": (*_NOTHING, "Disabled", "IfPossible")}
 _LONGEST: Final = 900
 
 
@@ -58,8 +57,7 @@ def unsupported(pod: Body, honoured: Set[str] = frozenset()) -> str:
         *_stated(spec, _without(_POD, honoured), "spec"),
         *_in_each(spec, "initContainers", _without(_CONTAINER, honoured)),
         *_in_each(spec, "containers", _without(_CONTAINER, honoured)),
-        *_in_each(spec, "volumes", _VOLUME),
-        *_tokens(spec),
+        *_mounts(spec),
     ]
     if not found:
         return ""
@@ -77,12 +75,11 @@ def _in_each(spec: Body, part: str, table: Mapping[str, tuple[Any, ...]]) -> Ite
         yield from _stated(one, table, f"{part}[{one['name']}]")
 
 
-def _tokens(spec: Body) -> Iterator[str]:
-    """Yield where the pod asks for a service account's token, which does not reach devices yet."""
-    for volume in spec.get("volumes") or ():
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            if "serviceAccountToken" in source:
-                yield f"volumes[{volume['name']}].projected.sources.serviceAccountToken"
+def _mounts(spec: Body) -> Iterator[str]:
+    for part in ("initContainers", "containers"):
+        for container in spec.get(part) or ():
+            for mount in container.get("volumeMounts") or ():
+                yield from _stated(mount, _MOUNT, f"{part}[{container['name']}].volumeMounts[{mount['name']}]")
 
 
 def _stated(body: Body, table: Mapping[str, tuple[Any, ...]], where: str) -> Iterator[str]:

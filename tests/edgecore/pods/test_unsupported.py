@@ -26,6 +26,10 @@ def test_a_plain_pod_with_all_its_defaults_asks_for_nothing_special() -> None:
     [
         ({"resources": {"limits": {"memory": "64Mi"}}}, "resources.limits"),
         ({"tty": True}, "tty"),
+        (
+            {"volumeMounts": [{"name": "v", "mountPath": "/m", "recursiveReadOnly": "Enabled"}]},
+            "volumeMounts[v].recursiveReadOnly",
+        ),
         ({"securityContext": {"privileged": True}}, "securityContext.privileged"),
         ({"securityContext": {"allowPrivilegeEscalation": False}}, "securityContext.allowPrivilegeEscalation"),
         ({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}, "securityContext.seccompProfile"),
@@ -43,13 +47,7 @@ def test_a_containers_field_is_named_with_its_container(part: str, fields: Body,
     [
         ({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}]}, "spec.hostAliases"),
         ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"]}}, "spec.dnsPolicy, spec.dnsConfig"),
-        ({"serviceAccountName": "builder"}, "spec.serviceAccountName"),
         ({"securityContext": {"sysctls": [{"name": "a", "value": "b"}]}}, "spec.securityContext.sysctls"),
-        ({"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}, "volumes[v].emptyDir.medium"),
-        (
-            {"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]},
-            "volumes[v].projected.sources.serviceAccountToken",
-        ),
     ],
 )
 def test_a_pods_field_is_named(fields: Body, named: str) -> None:
