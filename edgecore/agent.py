@@ -169,6 +169,10 @@ class Agent:
         self._groups = groups = machine.groups or PodGroups()
         if machine.groups is not None:
             self._reporter.groups_problem = lambda: groups.problem
+        self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)
+        self._groups = groups = machine.groups or PodGroups()
+        if machine.groups is not None:
+            self._reporter.groups_problem = lambda: groups.problem
         self._leftovers = Leftovers(groups, self._pods.knows, lambda: store.complete)
 
     def _keeper(self, options: Options) -> TokenKeeper | None:

@@ -55,8 +55,6 @@ async def run_agent(handover: Handover) -> None:
         UsageError: The data folder cannot be used.
     """
     settings = handover.settings
-    if not shield():
-        log.info("the agent may not shield itself from the kernel's choice of victims when memory ends")
     folder = DataFolder(settings.data_dir)
     identity = _identity(settings, folder)
     with _lock(folder):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from edgecore.meta.base import Reports
 from edgecore.node.facts import Facts
 from edgecore.node.sampler import Sample, Sampler
-from edgecore.node.status import Allotment, conditions_of, node_status, runtime_condition
+from edgecore.node.status import Allotment, conditions_of, groups_condition, node_status, runtime_condition
 from protocol.heartbeat import KELVIN, Load
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
@@ -75,6 +75,8 @@ class NodeReporter:
         self._reported_at: float | None = None
         self.troubles: Callable[[], Mapping[str, str]] = dict
         """Returns what is wrong with the runtimes that can fail on their own, by name."""
+        self.groups_problem: Callable[[], str] | None = None
+        """Returns what is wrong with pods' control groups; None where the device's are not looked after."""
         self._latest: Sample | None = None
 
     def load(self) -> Load:
@@ -119,6 +121,8 @@ class NodeReporter:
         troubles = self.troubles()
         if troubles:
             conditions = set_condition(conditions, runtime_condition(troubles), at=timestamp(wall))
+        if self.groups_problem is not None:
+            conditions = set_condition(conditions, groups_condition(self.groups_problem()), at=timestamp(wall))
         changed = conditions != self._conditions
         self._conditions = conditions
         due = self._reported_at is None or now - self._reported_at >= self._settings.status_s

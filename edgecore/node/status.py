@@ -32,6 +32,7 @@ class Allotment:
         runtimes: Names of the runtimes, the default one first.
         version: This project's version.
         container_pids: Processes and threads that a container may have; 0 for no limit.
+        pod_pids: Processes and threads that a pod may have; 0 for no limit of its own.
     """
 
     max_pods: int = 110
@@ -39,6 +40,7 @@ class Allotment:
     runtimes: tuple[str, ...] = ("process",)
     version: str = ""
     container_pids: int = 0
+    pod_pids: int = 0
 
 
 def node_status(facts: Facts, allotment: Allotment, conditions: Sequence[Body], now: float) -> Body:
@@ -105,6 +107,18 @@ def runtime_condition(troubles: Mapping[str, str]) -> Body:
             "message": "every runtime answers",
         }
     return {"type": "RuntimesReady", "status": "False", "reason": "RuntimeUnavailable", "message": "; ".join(found)}
+
+
+def groups_condition(problem: str) -> Body:
+    """Return the condition ``ControlGroupsReady``: False while pods are not held to all of their limits.
+
+    Args:
+        problem: What is wrong; empty where nothing is.
+    """
+    if not problem:
+        message = "pods run in control groups, which hold them to their limits"
+        return {"type": "ControlGroupsReady", "status": "True", "reason": "LimitsEnforced", "message": message}
+    return {"type": "ControlGroupsReady", "status": "False", "reason": "LimitsNotEnforced", "message": problem}
 
 
 def conditions_of(sample: Sample, before: Sequence[Body], now: float) -> list[Body]:

@@ -225,6 +225,10 @@ class PodsDriver:
                 break
         self._lanes.cancel()
 
+    def is_stranger(self, uid: Uid) -> bool:
+        """Tell whether a pod is certainly none of this node's."""
+        return self._running and self._machine.get(uid) is None
+
     # --- what is heard --------------------------------------------------------------------------------------------
 
     def applied(self, changes: Sequence[Applied]) -> None:

@@ -126,7 +126,7 @@ class Performer:
             return None
         try:
             runtime = self.runtime_of(pod)
-            address = await runtime.prepare(sandbox(pod))
+            address = await runtime.prepare(sandbox(pod, self._settings))
             spec = self._spec(pod, container, address)
             return ContainerStarted(await runtime.start(spec, self._teller(container)))
         except StartRefused as error:
