@@ -5,10 +5,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+IMAGE_PYTHON ?= 3.11
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench faults fuzz-api fuzz coverage format clean
+.PHONY: help install demo test compose-test wheels check bench faults fuzz-api fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,16 @@ demo: $(STAMP) ## One cloud, two edge nodes, an app, a cut link: all on loopback
 
 test: $(STAMP) ## Every test, real processes and kubectl included
 	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal -q # fixed, so that a simulation repeats exactly
+
+compose-test: $(STAMP) build/base-image.tar wheels ## The images and docker-compose.yml on a Docker Engine of our own, as root
+	@AIOKUBEEDGE_BASE_IMAGE=$(CURDIR)/build/base-image.tar $(BIN)/pytest tests/e2e/test_compose.py -q --timeout 600
+
+build/base-image.tar: .ci/base-image
+	@rm -f $@ && .ci/base-image $@
+
+wheels: $(STAMP) ## All that the images need, for a build without a network (PIP_NO_INDEX=1 docker compose build)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --dest wheels --python-version $(IMAGE_PYTHON) \
+		--only-binary :all: setuptools wheel '.[cloud,docker,edge,kubernetes,otel,snappy]'
 
 check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a minute
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
@@ -62,4 +73,4 @@ format: $(STAMP) ## Rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet .
 
 clean: ## Remove what was built and measured
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .lint-imports.log
+	rm -rf $(VENV) build dist wheels *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* .lint-imports.log
