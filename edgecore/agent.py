@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -35,9 +35,15 @@ from edgecore.pods.leftovers import Leftovers
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
+from edgecore.scheduler.gatekeeper import admission_families, gatekeeper
+from edgecore.scheduler.holder import GroupHolder
+from edgecore.scheduler.pressure import PressureMonitor, Sources
+from edgecore.scheduler.pressuregate import PressureGate
+from edgecore.scheduler.signals import SignalSource
 from edgecore.statics.folder import ManifestFolder
 from edgecore.statics.keeper import Asked, StaticPods
 from edgecore.statics.wanted import WantedPods
+from edgecore.thresholds import PRESSURES, EvictionSettings
 from protocol.heartbeat import Load
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.resources import PODS
@@ -56,6 +62,9 @@ class Machine:
         storage: Where pods' volumes are kept.
         usage: What measures the pods, one source per runtime that can.
         groups: The pods' control groups.
+        eviction: When pods are ended for want of something; None for never.
+        signals: What tells how much there is.
+        reclaim: What frees disk space without ending a pod.
     """
 
     facts: Facts
@@ -65,6 +74,9 @@ class Machine:
     storage: PodStorage
     usage: tuple[UsageSource, ...] = ()
     groups: PodGroups | None = None
+    eviction: EvictionSettings | None = None
+    signals: SignalSource | None = None
+    reclaim: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,7 @@ class Agent:
         self._store = store
         self._stopped = asyncio.Event()
         self._stop_pods = False
+        self._pressure: PressureMonitor | None = None
         self.wanted = WantedPods(store, standalone=options.standalone)
         """What is to run here: reads of pods by other parts go here, for the store has mirrors too."""
         store.subscribe(self.wanted)
@@ -133,6 +146,8 @@ class Agent:
             on_state=options.on_state,
         )
         self.tokens = self._keeper(options)
+        before = store.last_node_status()
+        self._admission = gatekeeper(introduction.node, store, machine.facts, machine.allotment, before)
         self._pods = PodsDriver(
             PodsSettings(
                 introduction.node,
@@ -148,6 +163,7 @@ class Agent:
             storage=machine.storage,
             wall=options.wall_clock,
             tokens=self.tokens,
+            gate=PressureGate(self._admission, self._pressures),
         )
         if self.tokens is not None:
             store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
@@ -168,12 +184,37 @@ class Agent:
         self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
         self._groups = groups = machine.groups or PodGroups()
         if machine.groups is not None:
+            self._pods.hold_by(GroupHolder(machine.groups))
             self._reporter.groups_problem = lambda: groups.problem
         self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)
         self._groups = groups = machine.groups or PodGroups()
         if machine.groups is not None:
             self._reporter.groups_problem = lambda: groups.problem
-        self._leftovers = Leftovers(groups, self._pods.knows, lambda: store.complete)
+        self._pressure = self._watch_pressure(machine)
+        self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)
+
+    def _watch_pressure(self, machine: Machine) -> PressureMonitor | None:
+        """Return what watches for the node to run short, where there is something to watch."""
+        if machine.eviction is None or machine.signals is None:
+            return None
+        sources = Sources(
+            machine.signals,
+            usage=machine.usage,
+            storage=machine.storage,
+            runtimes=tuple(machine.runtimes),
+            controls=machine.groups,
+            reclaim=machine.reclaim,
+        )
+        conditions = (self._store.last_node_status() or {}).get("conditions") or ()
+        left = [each["type"] for each in conditions if each["type"] in PRESSURES and each["status"] == "True"]
+        monitor = PressureMonitor(
+            machine.eviction, self._pods, sources, conditions=left, changed=self._reporter.refresh
+        )
+        self._reporter.pressures = self._pressures
+        return monitor
+
+    def _pressures(self) -> frozenset[str]:
+        return frozenset() if self._pressure is None else self._pressure.conditions
 
     def _keeper(self, options: Options) -> TokenKeeper | None:
         """Return what gets the pods' tokens, where there is a place to keep them."""
@@ -229,6 +270,9 @@ class Agent:
     def families(self) -> Iterator[Family]:
         """Yield metrics of the pods and the link, for the device's Prometheus endpoint."""
         yield from pod_families(self._sampling.meter, self._wanted())
+        if self._pressure is not None:
+            yield from self._pressure.families()
+        yield from admission_families(self._admission)
         connected = float(self.link.phase is Phase.CONNECTED)
         yield Family("aiokubeedge_edge_link_connected", "Whether the cloud is connected.", [({}, connected)])
         yield Family("aiokubeedge_edge_pods", "Pods of this node.", [({}, len(self._wanted()))])
@@ -247,6 +291,8 @@ class Agent:
                 tasks.create_task(self._store.run(), name="meta-keeper"),
                 tasks.create_task(self._reporter.run(), name="node-reporter"),
             ]
+            if self._pressure is not None:
+                lasting.append(tasks.create_task(self._pressure.run(), name="pressure-monitor"))
             lasting.append(tasks.create_task(self._leftovers.run(), name="leftover-groups"))
             sampling = tasks.create_task(self._sampling.run(), name="pod-sampling")
             if self.tokens is not None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from edgecore.thresholds import DEFAULT_HARD, eviction_settings
 from protocol.configuration import DaemonSettings, resolve, sources_of, split_at_commas
 from protocol.errors import UsageError
 from protocol.linkconfiguration import LinkSection, gather_flags
+from protocol.objects.durations import parse_duration
 
 RUNTIMES: Final = ("process", "docker")
 """The runtimes there are."""
@@ -75,6 +77,24 @@ class Settings(DaemonSettings):
         default=True, description="Hold all pods together to what the node has for them, where that is allowed."
     )
     reserved_memory_mib: int = Field(default=100, ge=0, description="Memory kept from pods for the system, MiB.")
+    eviction_hard: str = Field(
+        default=DEFAULT_HARD,
+        description="Below these, pods are ended at once (SIGNAL<AMOUNT or SHARE%, separated by commas); none for "
+        "never. A signal that is left out has no threshold.",
+    )
+    eviction_soft: str = Field(default="", description="Below these, pods are ended after a grace period.")
+    eviction_soft_grace_period: str = Field(
+        default="", description="How long each soft threshold may last (memory.available=1m30s,...)."
+    )
+    eviction_minimum_reclaim: str = Field(
+        default="", description="How much beyond its threshold is freed (memory.available=0Mi,nodefs.available=500Mi)."
+    )
+    eviction_max_pod_grace_period: int = Field(
+        default=0, ge=0, description="Seconds that a pod ended for a soft threshold has to stop, at most."
+    )
+    eviction_pressure_transition_period: str = Field(
+        default="5m", description="For so long a node's pressure condition lasts after what it tells of has passed."
+    )
     metrics_port: int = Field(
         default=9092, ge=0, le=65535, description="Loopback port of this device's Prometheus metrics; 0 for none."
     )
@@ -86,6 +106,19 @@ class Settings(DaemonSettings):
     def _one_path(cls, value: Path | None) -> Path | None:
         # The path is a part of the pods' uids: it must not depend on where the agent is started.
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("eviction_pressure_transition_period")
+    @classmethod
+    def _a_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @model_validator(mode="after")
+    def _thresholds(self) -> Self:
+        eviction_settings(
+            self.eviction_hard, self.eviction_soft, self.eviction_soft_grace_period, self.eviction_minimum_reclaim
+        )
+        return self
 
     @field_validator("runtimes")
     @classmethod
@@ -100,17 +133,6 @@ class Settings(DaemonSettings):
     def _engine_address(cls, value: str) -> str:
         if not value.startswith(("unix:///", "tcp://", "ssh://", "http://", "https://")):
             raise ValueError("the Docker Engine's address looks like unix:///var/run/docker.sock")
-        return value
-
-    @field_validator("cgroup_root")
-    @classmethod
-    def _a_path_within(cls, value: str) -> str:
-        if (
-            value
-            and value != "none"
-            and (not value.startswith("/") or ".." in value.split("/") or not value.strip("/"))
-        ):
-            raise ValueError("the root of control groups looks like /aiokubeedge/edge-1, or is none")
         return value
 
     @field_validator("cgroup_root")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from edgecore.thresholds import DEFAULT_HARD
 from protocol.errors import UsageError
 from protocol.logs import Format
 from protocol.settings import LinkOptions
@@ -44,6 +45,12 @@ class AgentSettings:
         cgroup_root: Where pods' control groups are; empty to find a place, ``none`` for none.
         enforce_allocatable: Hold all pods together to what the node has for them.
         reserved_memory_mib: Memory kept from pods, MiB.
+        eviction_hard: Thresholds below which pods are ended at once.
+        eviction_soft: Thresholds below which they are ended after a grace period.
+        eviction_soft_grace_period: Those grace periods.
+        eviction_minimum_reclaim: How much beyond its threshold is freed.
+        eviction_max_pod_grace_period: The most that a pod ended for a soft threshold has to stop, seconds.
+        eviction_pressure_transition_period: How long a pressure condition lasts after its cause.
         metrics_port: Port of the device's Prometheus endpoint; 0 for none.
         link: How this end of the link sends.
         log_level: Least severe level that is logged.
@@ -67,6 +74,12 @@ class AgentSettings:
     cgroup_root: str = ""
     enforce_allocatable: bool = True
     reserved_memory_mib: int = 100
+    eviction_hard: str = DEFAULT_HARD
+    eviction_soft: str = ""
+    eviction_soft_grace_period: str = ""
+    eviction_minimum_reclaim: str = ""
+    eviction_max_pod_grace_period: int = 0
+    eviction_pressure_transition_period: str = "5m"
     metrics_port: int = 9092
     link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

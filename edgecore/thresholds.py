@@ -17,6 +17,7 @@ from protocol.objects.quantities import whole
 MEMORY_PRESSURE: Final = "MemoryPressure"
 DISK_PRESSURE: Final = "DiskPressure"
 PID_PRESSURE: Final = "PIDPressure"
+PRESSURES: Final = (MEMORY_PRESSURE, DISK_PRESSURE, PID_PRESSURE)
 
 NONE: Final = "none"
 """Stands for no thresholds at all, where an empty text would stand for what is usual."""

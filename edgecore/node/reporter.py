@@ -75,6 +75,8 @@ class NodeReporter:
         self._reported_at: float | None = None
         self.troubles: Callable[[], Mapping[str, str]] = dict
         """Returns what is wrong with the runtimes that can fail on their own, by name."""
+        self.pressures: Callable[[], frozenset[str]] | None = None
+        """Returns the pressure conditions that hold; None where only the samples tell."""
         self.groups_problem: Callable[[], str] | None = None
         """Returns what is wrong with pods' control groups; None where the device's are not looked after."""
         self._latest: Sample | None = None
@@ -116,8 +118,17 @@ class NodeReporter:
     async def look(self, now: float) -> None:
         """Take one sample at ``now`` (monotonic seconds) and report if there is something to say."""
         self._latest = self._sampler.sample(now)
+        await self._tell(self._latest, now)
+
+    async def refresh(self) -> None:
+        """Report at once if there is something to say of what is not sampled."""
+        if self._latest is not None:
+            await self._tell(self._latest, asyncio.get_running_loop().time())
+
+    async def _tell(self, sample: Sample, now: float) -> None:
         wall = self._wall_clock()
-        conditions = conditions_of(self._latest, self._conditions, wall)
+        pressures = None if self.pressures is None else self.pressures()
+        conditions = conditions_of(sample, self._conditions, wall, pressures)
         troubles = self.troubles()
         if troubles:
             conditions = set_condition(conditions, runtime_condition(troubles), at=timestamp(wall))

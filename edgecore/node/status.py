@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from edgecore.node.facts import KUBELET_VERSION_PREFIX, Facts, operating_system
 from edgecore.node.sampler import Sample
@@ -121,52 +121,50 @@ def groups_condition(problem: str) -> Body:
     return {"type": "ControlGroupsReady", "status": "False", "reason": "LimitsNotEnforced", "message": problem}
 
 
-def conditions_of(sample: Sample, before: Sequence[Body], now: float) -> list[Body]:
+def conditions_of(sample: Sample, before: Sequence[Body], now: float, pressures: Set[str] | None = None) -> list[Body]:
     """Return the Node's conditions for ``sample``.
 
     Args:
         sample: The machine now.
         before: The conditions so far; pressure ends later than it begins.
         now: Wall-clock time, seconds since the epoch.
+        pressures: The pressure conditions that hold, where something watches for them; else the sample tells.
     """
     at = timestamp(now)
-    pressed = {each["type"] for each in before if each["status"] == "True"}
-
-    def short(kind: str, available: float, threshold: float) -> bool:
-        return available < (threshold * RECOVERY if kind in pressed else threshold)
-
-    findings: list[tuple[str, bool, str, str]] = [
-        (
-            "MemoryPressure",
-            short("MemoryPressure", sample.memory_available_bytes, MEMORY_PRESSURE_BYTES),
-            "InsufficientMemory",
-            "SufficientMemory",
-        ),
-        (
-            "DiskPressure",
-            short("DiskPressure", 1 - sample.disk_used, DISK_PRESSURE_SHARE),
-            "DiskFull",
-            "NoDiskPressure",
-        ),
-        (
-            "PIDPressure",
-            short("PIDPressure", 1 - sample.processes / sample.processes_limit, PID_PRESSURE_SHARE),
-            "InsufficientPID",
-            "SufficientPID",
-        ),
-    ]
+    held = _pressures_of(sample, before) if pressures is None else pressures
     conditions = list(before)
-    for kind, is_short, when_short, when_not in findings:
-        status: Literal["True", "False"] = "True" if is_short else "False"
-        reason = when_short if is_short else when_not
-        new = {"type": kind, "status": status, "reason": f"Agent{reason}", "message": _MESSAGES[kind][is_short]}
+    for kind, words in _PRESSURES.items():
+        status: Literal["True", "False"] = "True" if kind in held else "False"
+        reason, message = words[kind in held]
+        new = {"type": kind, "status": status, "reason": f"Kubelet{reason}", "message": f"kubelet has {message}"}
         conditions = set_condition(conditions, new, at=at)
     ready = {"type": "Ready", "status": "True", "reason": "AgentReady", "message": "edgecore runs pods"}
     return set_condition(conditions, ready, at=at)
 
 
-_MESSAGES = {
-    "MemoryPressure": ("memory is sufficient", "available memory is below 100 MiB"),
-    "DiskPressure": ("disk space is sufficient", "free disk space is below 10 %"),
-    "PIDPressure": ("process ids are sufficient", "less than 10 % of the process ids are left"),
+def _pressures_of(sample: Sample, before: Sequence[Body]) -> frozenset[str]:
+    pressed = {each["type"] for each in before if each["status"] == "True"}
+    left = {
+        "MemoryPressure": (sample.memory_available_bytes, MEMORY_PRESSURE_BYTES),
+        "DiskPressure": (1 - sample.disk_used, DISK_PRESSURE_SHARE),
+        "PIDPressure": (1 - sample.processes / sample.processes_limit, PID_PRESSURE_SHARE),
+    }
+    return frozenset(
+        kind
+        for kind, (available, threshold) in left.items()
+        if available < (threshold * RECOVERY if kind in pressed else threshold)
+    )
+
+
+_PRESSURES: Final[Mapping[str, tuple[tuple[str, str], tuple[str, str]]]] = {
+    "MemoryPressure": (
+        ("HasSufficientMemory", "sufficient memory available"),
+        ("HasInsufficientMemory", "insufficient memory available"),
+    ),
+    "DiskPressure": (("HasNoDiskPressure", "no disk pressure"), ("HasDiskPressure", "disk pressure")),
+    "PIDPressure": (
+        ("HasSufficientPID", "sufficient PID available"),
+        ("HasInsufficientPID", "insufficient PID available"),
+    ),
 }
+"""Reason and message of each, without and with pressure: the kubelet's, which tools look for."""

@@ -45,7 +45,8 @@ from edgecore.pods.events import (
     StartContainer,
     VolumesFailed,
 )
-from edgecore.pods.holds import Hold, Holder, NoHolder
+from edgecore.pods.gate import Gate
+from edgecore.pods.holds import Hold, Holder
 from edgecore.pods.lanes import Lanes
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.performer import Performer
@@ -77,7 +78,7 @@ class PodsDriver:
         storage: Where volumes and notes are kept.
         wall: Reads the time, seconds since the epoch. Timers run on the event loop's clock.
         tokens: Hands out tokens of pods' service accounts, if anything does.
-        holder: Slows pods down and pauses them, if anything can.
+        gate: Decides which pods the node takes; without one it takes all.
     """
 
     def __init__(
@@ -90,13 +91,13 @@ class PodsDriver:
         storage: PodStorage,
         wall: Callable[[], float] = time.time,
         tokens: TokenSource | None = None,
-        holder: Holder | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._desired = desired
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
         self._storage = storage
         self._wall = wall
-        self._machine = PodsMachine(settings.host_ip)
+        self._machine = PodsMachine(settings.host_ip, gate=gate)
         self._performer = Performer(
             settings,
             pod_of=self._machine.get,
@@ -107,7 +108,6 @@ class PodsDriver:
             wall=wall,
             tokens=tokens,
         )
-        self._performer.holder = holder or NoHolder()
         self._prober = Prober(
             pod_of=self._machine.get,
             address_of=self._machine.address,
@@ -254,6 +254,10 @@ class PodsDriver:
     def statuses(self) -> list[tuple[Body, Body]]:
         """Return each pod with its status as last reported."""
         return self._machine.statuses()
+
+    def hold_by(self, holder: Holder) -> None:
+        """Have pods slowed down and paused by ``holder``; without one, none can be."""
+        self._performer.holder = holder
 
     def holds(self) -> dict[Uid, Hold]:
         """Return how far each pod that is to run is held back."""

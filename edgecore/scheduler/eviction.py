@@ -96,6 +96,10 @@ class Evictions:
         """Whether the next look needs to know what every pod has on disk."""
         return any(signal.condition == DISK_PRESSURE for signal in self._shortages.met)
 
+    def is_near(self, readings: Readings) -> bool:
+        """Tell whether it matters what each pod uses: something is met, or near."""
+        return self._shortages.nearness(readings) < NEAR or self._shortages.meets(readings)
+
     def next_look_s(self) -> float:
         """Return after how many seconds to look again."""
         return URGENT_LOOK_S if self._urgent else CALM_LOOK_S

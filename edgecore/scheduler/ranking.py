@@ -113,7 +113,8 @@ def ranked(signal: Signal, pods: Iterable[PodStat]) -> list[PodStat]:
     """Return the pods that may be ended for want of ``signal``, the first to be ended first."""
     candidates = [each for each in pods if not each.ending and not is_critical(each.pod)]
     if signal is Signal.MEMORY:
-        candidates = [each for each in candidates if qos_class(each.pod) != "Guaranteed"]
+        # One that has no memory, or whose memory is not known, gives none back.
+        candidates = [each for each in candidates if qos_class(each.pod) != "Guaranteed" and each.memory_bytes > 0]
     return sorted(candidates, key=_KEYS[signal])
 
 
@@ -134,6 +135,13 @@ def _by_inodes(stat: PodStat) -> tuple[int, bool, int, Uid]:
 
 def _by_pids(stat: PodStat) -> tuple[int, bool, int, Uid]:
     return stat.priority, stat.sla != "low", -stat.pids, stat.uid
+
+
+def memory_request(container: Body) -> int:
+    """Return the memory that a container requests, bytes; its limit where it states only that."""
+    resources = container.get("resources") or {}
+    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return whole(amounts.get("memory", 0))
 
 
 def disk_request(pod: Body) -> int:

@@ -74,6 +74,10 @@ class Shortages:
         """What there is too little of, whether that counts already or not."""
         return frozenset(each.signal for each in self._met_since)
 
+    def meets(self, readings: Readings) -> bool:
+        """Tell whether these readings meet some threshold."""
+        return any(self._is_met(each, readings) for each in self._settings.thresholds)
+
     def nearness(self, readings: Readings) -> float:
         """Return how close the closest hard threshold is.
 

@@ -29,7 +29,7 @@ def amounts(memory: int, cpu: str = "100m") -> dict[str, str]:
     return {"memory": f"{memory}Mi", "cpu": cpu}
 
 
-def a_stat(name: str, used: int = 0, *, quality: str = "BestEffort", request: int = 10, **more: Any) -> PodStat:
+def a_stat(name: str, used: int = 1, *, quality: str = "BestEffort", request: int = 10, **more: Any) -> PodStat:
     """Return a pod of a class that uses ``used`` MiB of memory and requests ``request``."""
     resources: Body = {}
     if quality == "Burstable":

@@ -120,6 +120,14 @@ class ImageGarbage:
                 log.exception("images cannot be looked at")
             await asyncio.sleep(self._settings.garbage_every_s)
 
+    async def free(self) -> list[str]:
+        """Remove every image that nobody uses, however new, and return them: the node is short of disk space.
+
+        Raises:
+            OSError: The engine does not answer.
+        """
+        return await self._remove([one.id for one in await self._unused(time.monotonic())])
+
     async def collect(self, now: float) -> list[str]:
         """Remove what is due and return it.
 
@@ -127,13 +135,18 @@ class ImageGarbage:
             OSError: The engine or the disk does not answer.
         """
         disk = self._disk_of(self._folder)
+        return await self._remove(plan(disk, await self._unused(now), self._settings, now))
+
+    async def _unused(self, now: float) -> list[Candidate]:
         images = await self._engine.images()
         used = await self._engine.used_images()
         kept = {str(image["Id"]) for image in images if _KEPT & set(image.get("RepoTags") or ())}
         kept |= {str(image["Id"]) for image in images if self._settings.pause_image in (image.get("RepoTags") or ())}
-        doomed = plan(disk, self._ages.look(images, used | kept, now), self._settings, now)
+        return self._ages.look(images, used | kept, now)
+
+    async def _remove(self, doomed: list[str]) -> list[str]:
         for image in doomed:
-            log.info("removing an unused image: the disk is full", image=image, used=round(disk.used, 3))
+            log.info("removing an unused image: the disk is full", image=image)
             await self._engine.remove_image(image)
         return doomed
 

@@ -113,6 +113,20 @@ class DockerRuntime:
         self._life = asyncio.create_task(self._live(since, about), name="docker")
         return list(self._known.values())
 
+    @property
+    def image_folder(self) -> str:
+        """The folder that holds the images; empty while it is not known or not on this host."""
+        return self._about.folder if self._about is not None else ""
+
+    async def free_disk(self) -> None:
+        """Remove what nobody uses, for the node is short of disk space.
+
+        Raises:
+            OSError: The engine does not answer.
+        """
+        if self._about is not None:
+            await ImageGarbage(self._engine, self._settings, self._about).free()
+
     async def _live(self, since: float, about: About) -> None:
         garbage = ImageGarbage(self._engine, self._settings, about)
         async with asyncio.TaskGroup() as tasks:
