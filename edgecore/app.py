@@ -38,11 +38,14 @@ from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.runtimes.process.runtime import ProcessRuntime
 from edgecore.pods.runtimes.process.usage import ProcessUsage
 from edgecore.pods.volumes import DiskStorage
+from edgecore.scheduler.signals import HostSignals, ImageKeeper
 from edgecore.settings import RELOADABLE, AgentSettings, Handover, settings_from
 from edgecore.statics.folder import ManifestFolder
+from edgecore.thresholds import EvictionSettings, eviction_settings
 from protocol.errors import UsageError
 from protocol.filelock import FileLock, LockHeld
 from protocol.logs import configure_logs
+from protocol.objects.durations import parse_duration
 from protocol.objects.resources import PODS
 
 log = structlog.get_logger("edgecore")
@@ -117,7 +120,19 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
     )
     groups = open_groups(_group_settings(settings, folder, identity, facts))
     runtimes, usage = _runtimes(names, settings, folder, groups)
-    machine = Machine(facts, allotment, HostSampler(folder.root), runtimes, DiskStorage(folder.volumes), usage, groups)
+    keepers = [runtime for runtime in runtimes if isinstance(runtime, ImageKeeper)]
+    machine = Machine(
+        facts,
+        allotment,
+        HostSampler(folder.root),
+        runtimes,
+        DiskStorage(folder.volumes),
+        usage,
+        groups,
+        eviction=_eviction(settings),
+        signals=HostSignals(folder.root, lambda: next((each.image_folder for each in keepers), "")),
+        reclaim=tuple(each.free_disk for each in keepers),
+    )
     return Agent(
         store,
         Introduction(identity.node, identity.instance, own_version()),
@@ -133,6 +148,17 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
             manifests=_manifests(settings, folder, identity),
             standalone=not identity.server,
         ),
+    )
+
+
+def _eviction(settings: AgentSettings) -> EvictionSettings:
+    return eviction_settings(
+        settings.eviction_hard,
+        settings.eviction_soft,
+        settings.eviction_soft_grace_period,
+        settings.eviction_minimum_reclaim,
+        max_grace_s=float(settings.eviction_max_pod_grace_period),
+        transition_s=float(parse_duration(settings.eviction_pressure_transition_period)),
     )
 
 
