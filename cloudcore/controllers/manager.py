@@ -30,6 +30,13 @@ from cloudcore.controllers.resourcequota import QuotaController
 from cloudcore.controllers.rootca import RootCertificateController
 from cloudcore.controllers.runtime import Context, Controller, Reconciler, Recorders
 from cloudcore.controllers.serviceaccount import ServiceAccountController
+from cloudcore.controllers.volumes import (
+    ClaimController,
+    ClaimProtectionController,
+    EphemeralVolumeController,
+    VolumeController,
+    VolumeProtectionController,
+)
 from cloudcore.informers import Informers, ReadYourWrites
 from cloudcore.security.accounttokens import TokenIssuer
 from cloudcore.security.ca import CertificateAuthority
@@ -101,6 +108,11 @@ class ControllerManager:
             QuotaController(context, kinds),
             ClusterRoleAggregationController(context),
             CertificateCleanupController(context),
+            ClaimController(context),
+            VolumeController(context),
+            ClaimProtectionController(context),
+            VolumeProtectionController(context),
+            EphemeralVolumeController(context),
         ]
         logics += _identity(context, settings)
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}

@@ -54,6 +54,10 @@ class Placements:
         """Return the nodes with a pod that names ``key``."""
         return self._holders.get(key, NOBODY)
 
+    def pods_needing(self, key: ObjectKey) -> list[ObjectKey]:
+        """Return the bound pods that name ``key``; costs in proportion to the pods of the nodes they are on."""
+        return [pod for node in self.nodes_needing(key) for pod in self.pods_of(node) if key in self._pods[pod].needs]
+
     def nodes_in(self, namespace: str) -> Collection[NodeName]:
         """Return the nodes with a pod in ``namespace``."""
         return self._namespaces.get(namespace, NOBODY)

@@ -1,6 +1,7 @@
 """Which nodes hold which objects: turns the store's changes into items for nodes. Performs no I/O.
 
-A node's slice is its Node; its Pods; what those Pods name; the Services and EndpointSlices of their namespaces.
+A node's slice is its Node; its Pods; what those Pods name, and the volumes that their claims are bound to; the
+Services and EndpointSlices of their namespaces.
 The slice is never stored as a list: it follows from :class:`~cloudcore.hub.placements.Placements` and the records,
 so it cannot disagree with them. What is stored per node is the digest of its slice, changed with each change.
 
@@ -25,7 +26,7 @@ from protocol.messages import NO_DIGEST, InventoryEntry, Item, Op
 from protocol.objects.keys import NodeName, ObjectKey, Revision
 from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES, projection
 from protocol.objects.references import pod_references
-from protocol.objects.resources import NODES, PODS
+from protocol.objects.resources import CLAIMS, NODES, PERSISTENT_VOLUMES, PODS
 
 ENCODED_LIMIT: Final = 512
 """Encoded projections kept for the next node that needs them, least recently used dropped first."""
@@ -155,12 +156,12 @@ class Router:
             return self._pod_changed(record, before)
         nodes = self._nodes_of(key)
         self._count(nodes, before, record)
-        return self._deliver_put(record, nodes)
+        return self._deliver_put(record, nodes) + self._follow_claim(record)
 
     def _pod_changed(self, record: Record, before: Record | None) -> list[Delivery]:
         key = record.key
         old_node = self._placements.node_of(key)
-        moved = self._placements.place(key, _placement_of(record))
+        moved = self._placements.place(key, self._placement_of(record))
         new_node = self._placements.node_of(key)
         gained = self._gained(moved)
         if old_node is not None and before is not None:
@@ -183,7 +184,34 @@ class Router:
         if key.resource in NAMESPACE_RESOURCES:
             self._leave_namespace(key)
         self._count(nodes, before, None)
-        return self._deliver_delete(before, revision, nodes) + self._lost(moved, revision)
+        deliveries = self._deliver_delete(before, revision, nodes) + self._lost(moved, revision)
+        return deliveries + self._follow_claim(before)
+
+    def _placement_of(self, pod: Record) -> Placement | None:
+        body = pod.decode()
+        node = body.get("spec", {}).get("nodeName")
+        if not node:
+            return None
+        named = pod_references(body)
+        return Placement(NodeName(node), named | {volume for key in named if (volume := self._volume_of(key))})
+
+    def _volume_of(self, key: ObjectKey) -> ObjectKey | None:
+        """Return the volume that a claim is bound to."""
+        claim = self.record(key) if key.resource == CLAIMS else None
+        name = (claim.decode().get("spec") or {}).get("volumeName") if claim is not None else None
+        return ObjectKey(PERSISTENT_VOLUMES, "", name) if name else None
+
+    def _follow_claim(self, claim: Record) -> list[Delivery]:
+        """Give the nodes of a claim's pods the volume that it is bound to by now, or take it from them."""
+        if claim.key.resource != CLAIMS:
+            return []
+        deliveries: list[Delivery] = []
+        for pod in self._placements.pods_needing(claim.key):
+            record = self.record(pod)
+            if record is not None:
+                moved = self._placements.place(pod, self._placement_of(record))
+                deliveries += self._gained(moved) + self._lost(moved, claim.revision)
+        return deliveries
 
     def _leave_namespace(self, key: ObjectKey) -> None:
         keys = self._in_namespace[key.namespace]
@@ -262,9 +290,3 @@ class Router:
 
 def _entry(record: Record) -> InventoryEntry:
     return InventoryEntry(record.key, record.uid, record.content_revision)
-
-
-def _placement_of(pod: Record) -> Placement | None:
-    body = pod.decode()
-    node = body.get("spec", {}).get("nodeName")
-    return Placement(NodeName(node), pod_references(body)) if node else None

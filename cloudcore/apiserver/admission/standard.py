@@ -24,6 +24,7 @@ from cloudcore.apiserver.admission.nodes import NodeIdentity, NodeLease
 from cloudcore.apiserver.admission.pods import PodBacklog, Priority, RuntimeClass
 from cloudcore.apiserver.admission.quotas import ResourceQuotas
 from cloudcore.apiserver.admission.roles import RoleEscalation
+from cloudcore.apiserver.admission.volumes import DefaultStorageClass, VolumeProtection
 from cloudcore.apiserver.rbac.rights import Rights
 
 
@@ -72,6 +73,8 @@ def admission_chain(
             ConditionTimes(),
             ServiceAddresses(rng=rng),
             NodePorts(rng),
+            DefaultStorageClass(),
+            VolumeProtection(),
             ProtectedNamespaces(),
             *held,
             MirrorPods(),

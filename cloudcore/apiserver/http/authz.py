@@ -20,6 +20,7 @@ from protocol.objects.resources import (
     ENDPOINT_SLICES,
     LEASES,
     NODES,
+    PERSISTENT_VOLUMES,
     PODS,
     PRIORITY_CLASSES,
     RUNTIME_CLASSES,
@@ -41,6 +42,7 @@ _NODE_READS = frozenset(
         SERVICES,
         ENDPOINT_SLICES,
         CLAIMS,
+        PERSISTENT_VOLUMES,
         RUNTIME_CLASSES,
         PRIORITY_CLASSES,
     }

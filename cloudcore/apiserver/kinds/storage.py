@@ -10,7 +10,7 @@ from cloudcore.apiserver.defaults.storage import (
     default_storage_class,
     default_volume,
 )
-from cloudcore.apiserver.kinds.kind import Kind, no_controller, status_of
+from cloudcore.apiserver.kinds.kind import Kind, status_of
 from cloudcore.apiserver.validation.storage import (
     check_claim,
     check_claim_update,
@@ -34,7 +34,6 @@ ROWS: Final = (
         short_names=("pv",),
         subresources=(status_of("PersistentVolume"),),
         status=True,
-        inert=no_controller("PersistentVolumes"),
         defaults=default_volume,
         validate=check_volume,
         validate_update=check_volume_update,
@@ -47,7 +46,6 @@ ROWS: Final = (
         short_names=("pvc",),
         subresources=(status_of("PersistentVolumeClaim"),),
         status=True,
-        inert=no_controller("PersistentVolumeClaims"),
         defaults=default_claim,
         validate=check_claim,
         validate_update=check_claim_update,

@@ -24,14 +24,28 @@ INCARNATION = "inc"
 
 
 def pod(
-    name: str, node: str | None, *, namespace: str = "a", config_map: str = "", priority: str = "", label: str = ""
+    name: str,
+    node: str | None,
+    *,
+    namespace: str = "a",
+    config_map: str = "",
+    priority: str = "",
+    label: str = "",
+    claim: str = "",
 ) -> Body:
     spec: Body = {"containers": [{"name": "c", "envFrom": [{"configMapRef": {"name": config_map}}]}]}
     if node:
         spec["nodeName"] = node
     if priority:
         spec["priorityClassName"] = priority
+    if claim:
+        spec["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
     return {"metadata": {"name": name, "namespace": namespace, "labels": {"l": label}}, "spec": spec}
+
+
+def claim(name: str, volume: str = "", *, namespace: str = "a") -> Body:
+    spec = {"volumeName": volume} if volume else {}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 @dataclass
@@ -106,7 +120,10 @@ class Model:
         for key, record in self.objects.items():
             body = orjson.loads(record.json)
             if key.resource == "pods" and body["spec"].get("nodeName") == node:
-                wanted |= {key, *pod_references(body)}
+                named = pod_references(body)
+                claims = [orjson.loads(self.objects[one].json) for one in named if one in self.objects]
+                volumes = (claim.get("spec", {}).get("volumeName", "") for claim in claims)
+                wanted |= {key, *named, *(ObjectKey("persistentvolumes", "", name) for name in volumes if name)}
                 wanted |= {
                     other
                     for other in self.objects
@@ -135,9 +152,9 @@ POD_NAMES = st.sampled_from(["p1", "p2", "p3"])
 NAMESPACE = st.sampled_from(NAMESPACES)
 CONFIG_MAPS = st.sampled_from(["", "c1", "c2"])
 PODS = st.builds(
-    lambda name, node, namespace, config_map, priority, label: (
+    lambda name, node, namespace, config_map, priority, label, claim: (
         "pods",
-        pod(name, node, namespace=namespace, config_map=config_map, priority=priority, label=label),
+        pod(name, node, namespace=namespace, config_map=config_map, priority=priority, label=label, claim=claim),
     ),
     POD_NAMES,
     st.sampled_from([None, *NODES]),
@@ -145,6 +162,7 @@ PODS = st.builds(
     CONFIG_MAPS,
     st.sampled_from(["", "high"]),
     st.sampled_from(["", "x", "y"]),
+    st.sampled_from(["", "d1", "d2"]),
 )
 OTHERS = st.one_of(
     st.builds(
@@ -154,6 +172,13 @@ OTHERS = st.one_of(
         lambda n, ns: ("services", {"metadata": {"name": n, "namespace": ns}}), st.sampled_from(["s1", "s2"]), NAMESPACE
     ),
     st.builds(lambda n: ("nodes", {"metadata": {"name": n}, "spec": {}}), st.sampled_from(NODES)),
+    st.builds(
+        lambda name, ns, volume: ("persistentvolumeclaims", claim(name, volume, namespace=ns)),
+        st.sampled_from(["d1", "d2"]),
+        NAMESPACE,
+        st.sampled_from(["", "v1", "v2"]),
+    ),
+    st.builds(lambda n: ("persistentvolumes", {"metadata": {"name": n}}), st.sampled_from(["v1", "v2"])),
     st.just(("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}})),
 )
 BODIES = st.one_of(PODS, PODS, OTHERS)
@@ -248,3 +273,21 @@ def test_what_is_never_on_a_node_is_passed_over() -> None:
     assert model.router.observe(Change(ChangeType.ADDED, record)) == []
     assert not model.router.contains(NODES[0], key)
     assert model.router.record(key) is None
+
+
+def test_a_claims_volume_follows_it_to_the_nodes_of_its_pods() -> None:
+    model = Model()
+    model.attach(NODES[0])
+    model.put("persistentvolumes", {"metadata": {"name": "v1"}})
+    model.put("persistentvolumeclaims", claim("d1"))
+    model.put("pods", pod("p1", "n1", claim="d1"))
+    volume = ObjectKey("persistentvolumes", "", "v1")
+    assert not model.router.contains(NODES[0], volume)
+    binding = model.put("persistentvolumeclaims", claim("d1", "v1"))
+    assert [(d.item.op, d.item.key.resource) for d in binding] == [
+        (Op.PUT, "persistentvolumeclaims"),
+        (Op.PUT, "persistentvolumes"),
+    ]
+    model.check()
+    going = model.delete(ObjectKey("pods", "a", "p1"))
+    assert (Op.DELETE, volume) in [(d.item.op, d.item.key) for d in going]
