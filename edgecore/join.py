@@ -12,7 +12,6 @@ import http.client
 import json
 import re
 import ssl
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edgecore.node.facts import architecture, operating_system
-from edgecore.node.identity import DataFolder, Identity, save_identity, write_private
+from edgecore.node.identity import DataFolder, Identity, own_instance, save_identity, write_private
 from protocol.errors import AiokubeedgeError, UsageError
 from protocol.objects.keys import NodeName
 from protocol.objects.wellknown import ARCH, NODE_USER_PREFIX, NODES_GROUP, OS
@@ -85,7 +84,7 @@ def join(folder: DataFolder, request: Request) -> Identity:
     authority = _fetch_authority(host, port, fingerprint)
     try:
         key = _own_key(folder)
-        instance = _own_instance(folder)
+        instance = own_instance(folder)
         answer = _enrol(host, port, authority, _body(request, key, instance))
         identity = _identity(request, instance, answer)
         write_private(folder.authority, answer["ca"].encode())
@@ -148,14 +147,6 @@ def _own_key(folder: DataFolder) -> ec.EllipticCurvePrivateKey:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
     return key
-
-
-def _own_instance(folder: DataFolder) -> str:
-    if folder.instance.exists():
-        return folder.instance.read_text().strip()
-    instance = str(uuid.uuid4())
-    write_private(folder.instance, instance.encode())
-    return instance
 
 
 def _body(request: Request, key: ec.EllipticCurvePrivateKey, instance: str) -> bytes:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -193,7 +194,7 @@ def known_identity(folder: DataFolder) -> Identity:
         UsageError: It is neither, or cannot be read.
     """
     if not folder.identity.exists() and folder.standalone.exists():
-        return _standalone(_recorded_name(folder))
+        return _standalone(folder, _recorded_name(folder))
     return load_identity(folder)
 
 
@@ -219,12 +220,26 @@ def offline_identity(folder: DataFolder, name: str) -> Identity:
     if not _NODE_NAME.fullmatch(name):
         raise UsageError(f"--node-name {name!r}: small letters, digits, '-' and '.', 253 characters at most")
     folder.make()
-    if name != recorded:
+    if name != recorded or not folder.instance.exists():
         try:
+            own_instance(folder)
             write_private(folder.standalone, json.dumps({"node": name}).encode())
         except OSError as error:
             raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
-    return _standalone(name)
+    return _standalone(folder, name)
+
+
+def own_instance(folder: DataFolder) -> str:
+    """Return the folder's instance id; it is minted before anything else and never changes, also when it joins.
+
+    Raises:
+        OSError: The folder cannot be read, or does not take it.
+    """
+    if folder.instance.exists():
+        return folder.instance.read_text().strip()
+    instance = str(uuid.uuid4())
+    write_private(folder.instance, instance.encode())
+    return instance
 
 
 def check_name(identity: Identity, name: str) -> None:
@@ -237,8 +252,11 @@ def check_name(identity: Identity, name: str) -> None:
         raise UsageError(f"--node-name {name!r}: this device has joined as node {identity.node}")
 
 
-def _standalone(name: str) -> Identity:
-    return Identity(NodeName(name), instance="", server="", hub={})
+def _standalone(folder: DataFolder, name: str) -> Identity:
+    try:
+        return Identity(NodeName(name), instance=own_instance(folder), server="", hub={})
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {folder.instance}: {error}") from error
 
 
 def _recorded_name(folder: DataFolder) -> str:
