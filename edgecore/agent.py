@@ -18,7 +18,7 @@ from typing import Any
 from edgecore.accounts.keeper import TokenKeeper
 from edgecore.cgroups.controls import PodGroups
 from edgecore.hub.client import Dial, HubClient, LinkState, Phase
-from edgecore.hub.requests import RequestFailed, RequestRefused
+from edgecore.hub.requests import RequestFailed, RequestRefused, Requests
 from edgecore.hub.session import Introduction, Vitals
 from edgecore.hub.traffic import TrafficAccount
 from edgecore.meta.store import MetaStore
@@ -257,6 +257,11 @@ class Agent:
     def link(self) -> LinkState:
         """Where the way to the cloud stands."""
         return self._hub.state
+
+    @property
+    def requests(self) -> Requests:
+        """What asks the cloud."""
+        return self._hub.requests
 
     def reload(self, link: LinkSettings, daily_bytes: int) -> None:
         """Take over settings: the cap at once, the link's with its next session."""

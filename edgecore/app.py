@@ -7,9 +7,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
+from typing import Any
 
 import structlog
 
@@ -67,9 +69,10 @@ async def run_agent(handover: Handover) -> None:
         try:
             agent = _build(settings, folder, identity, store)
             async with (
+                _metaserver(settings, folder, agent, store) as metaserver,
                 asyncio.TaskGroup() as tasks,
                 exporting(settings.metrics_port, _exposition(folder, agent)) as metrics,
-                telling(folder.live, lambda: {**agent.live(), "metrics": metrics}),
+                telling(folder.live, lambda: {**agent.live(), "metrics": metrics, "metaserver": metaserver()}),
             ):
                 reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
@@ -149,6 +152,35 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
             standalone=not identity.server,
         ),
     )
+
+
+@asynccontextmanager
+async def _metaserver(
+    settings: AgentSettings, folder: DataFolder, agent: Agent, store: MetaStore
+) -> AsyncIterator[Callable[[], dict[str, Any]]]:
+    """Serve the Kubernetes API for as long as the block runs; yields what tells how it does.
+
+    Raises:
+        UsageError: The port that was asked for cannot be had.
+    """
+    if not settings.metaserver or agent.tokens is None:
+        yield dict
+        return
+    from edgecore.metaserver.access import Access  # noqa: PLC0415 - only where it is served
+    from edgecore.metaserver.metaserver import Metaserver, Setup, listening  # noqa: PLC0415
+
+    setup = Setup(
+        (listening("127.0.0.1", settings.metaserver_port),),
+        tls=None,
+        folder=folder.writes,
+        version=own_version(),
+        rng=SystemRandom(),
+    )
+    rights = Access(agent.tokens.ledger, agent.wanted)
+    server = Metaserver(setup, agent.wanted, store, agent.requests, rights)
+    async with server.running():
+        log.info("metaserver", address=server.address)
+        yield server.live
 
 
 def _eviction(settings: AgentSettings) -> EvictionSettings:

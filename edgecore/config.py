@@ -98,6 +98,13 @@ class Settings(DaemonSettings):
     metrics_port: int = Field(
         default=9092, ge=0, le=65535, description="Loopback port of this device's Prometheus metrics; 0 for none."
     )
+    metaserver: bool = Field(default=True, description="Serve the Kubernetes API to this device's pods.")
+    metaserver_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Loopback port of that API. (default: 10550, or a free one where that is taken)",
+    )
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
 

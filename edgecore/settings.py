@@ -52,6 +52,8 @@ class AgentSettings:
         eviction_max_pod_grace_period: The most that a pod ended for a soft threshold has to stop, seconds.
         eviction_pressure_transition_period: How long a pressure condition lasts after its cause.
         metrics_port: Port of the device's Prometheus endpoint; 0 for none.
+        metaserver: Serve the Kubernetes API to this device's pods.
+        metaserver_port: Its loopback port, which must be had; None for the default, or a free one.
         link: How this end of the link sends.
         log_level: Least severe level that is logged.
         log_format: How logs are written.
@@ -81,6 +83,8 @@ class AgentSettings:
     eviction_max_pod_grace_period: int = 0
     eviction_pressure_transition_period: str = "5m"
     metrics_port: int = 9092
+    metaserver: bool = True
+    metaserver_port: int | None = None
     link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Format = "auto"

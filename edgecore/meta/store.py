@@ -61,9 +61,10 @@ class MetaStore:
         snapshot = engine.load()
         self._take(snapshot)
         # Each life issues generations from a block of its own, so that none is ever issued twice.
-        life = int(snapshot.facts.get("life", "0")) + 1
-        self._upstream = Upstream(snapshot.reports, snapshot.events, life << 32)
-        self._writer.keep([FactRow("life", str(life))])
+        self.life = int(snapshot.facts.get("life", "0")) + 1
+        """How many times this database has been opened; on disk with the first thing that is written."""
+        self._upstream = Upstream(snapshot.reports, snapshot.events, self.life << 32)
+        self._writer.keep([FactRow("life", str(self.life))])
 
     def _take(self, snapshot: Snapshot) -> None:
         facts = snapshot.facts
@@ -255,6 +256,7 @@ class MetaStore:
             return  # a pod that has left is still being cleared away: its report would push out its successor's
         row = self._upstream.report(key, uid, msgpack.packb(body) if body is not None else b"")
         if row is not None:
+            self._on_status(key._replace(resource=key.resource.partition("/")[0]))
             await self._save_and_tell([row])
 
     def _is_anothers(self, about: ObjectKey, uid: Uid) -> bool:
@@ -279,6 +281,26 @@ class MetaStore:
         """Return the Node's status as it was last reported, also in an earlier life; empty if it never was."""
         row = self._upstream.get(ObjectKey(NODE_STATUS, "", self._node))
         return {} if row is None else decode_status(row.body)
+
+    def status_of(self, key: ObjectKey, uid: Uid) -> Body:
+        """Return the status last reported of a pod, or of this node; empty if none was.
+
+        Args:
+            key: The Pod or the Node.
+            uid: The pod's uid: another's report is not about it.
+        """
+        row = self._upstream.get(key._replace(resource=f"{key.resource}/status"))
+        if row is None or not row.body or (isinstance(row, ReportRow) and row.uid not in ("", uid)):
+            return {}
+        return decode_status(row.body)
+
+    def on_status(self, listener: Callable[[ObjectKey], None]) -> None:
+        """Call ``listener`` on the loop with each Pod or Node of which a new status is known, before it is on disk."""
+        self._on_status = listener
+
+    async def save(self) -> None:
+        """Write what waits in memory, as far as the disk takes it."""
+        await self._writer.save()
 
     def on_owed(self, listener: Callable[[Sequence[Owed]], None] | None) -> None:
         """Call ``listener`` on the loop with each report or event once it is on disk (or can only be in memory)."""

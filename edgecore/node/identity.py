@@ -18,6 +18,7 @@
       meta/meta.db            the meta store; 0700
       pods/ docker/ volumes/  the runtimes' and the pods' own
       tokens/                 the tokens of pods' service accounts, a file per pod; 0700
+      writes/                 pods' writes that wait for the cloud, and those it refused; 0700
 """
 
 from __future__ import annotations
@@ -149,6 +150,11 @@ class DataFolder:
     def tokens(self) -> Path:
         """The folder of the tokens of pods' service accounts."""
         return self.root / "tokens"
+
+    @property
+    def writes(self) -> Path:
+        """The folder of pods' writes that wait for the cloud."""
+        return self.root / "writes"
 
     def make(self) -> None:
         """Make the folder itself where it is missing.
