@@ -16,7 +16,7 @@ MARKS: Final = {Hold.THROTTLED: 1.5, Hold.PAUSED: 1.25}
 """A step is taken when less is left than so many times the closest hard threshold."""
 CALM: Final = 1.1
 """A step is taken back when there is at least so many times its mark."""
-CALM_S: Final = 30.0
+CALM_S: Final = 15.0
 """For so long that must last."""
 
 
