@@ -46,6 +46,8 @@ def _everywhere() -> list[Body]:
         _rule("", ["pods"], ["create", "patch", "delete"]),
         # Pods that ask for this scheduler.
         _rule("", ["pods/binding"], ["create"]),
+        # Tokens of the accounts of pods on devices; each dies with its pod.
+        _rule("", ["serviceaccounts/token"], ["create"]),
         _rule("", ["events"], ["create", "patch"]),
         # The class of pods that run as processes.
         _rule("node.k8s.io", ["runtimeclasses"], ["create"]),

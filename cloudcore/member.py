@@ -18,6 +18,7 @@ import ssl
 import uuid
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
 from cloudcore.hub.server import HubServer
 from cloudcore.hub.settings import HubSettings
+from cloudcore.hub.upstream import PodServices
 from cloudcore.informers import Informers, ReadYourWrites
 from cloudcore.leadership import LeaderElection
 from cloudcore.metered import hub_metrics_of
@@ -57,9 +59,9 @@ from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import Metrics, serve_metrics
 from protocol.backoff import RECONNECT, Backoff
 from protocol.errors import UsageError
-from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.keys import Body, NodeName, ObjectKey
 from protocol.objects.projections import SLICE_RESOURCES
-from protocol.objects.resources import RUNTIME_CLASSES
+from protocol.objects.resources import ACCOUNT_RULES, RUNTIME_CLASSES
 
 log = structlog.get_logger(__name__)
 
@@ -79,9 +81,18 @@ class Member:
         heartbeats: A session for the renewal of leases, which must neither wait for other writes nor hold them up.
         settings: The resolved settings.
         place: Its folder, keys and listening sockets.
+        resources: What of the cluster makes slices.
     """
 
-    def __init__(self, store: KubernetesStore, heartbeats: ApiSession, settings: Settings, place: Place) -> None:
+    def __init__(
+        self,
+        store: KubernetesStore,
+        heartbeats: ApiSession,
+        settings: Settings,
+        place: Place,
+        *,
+        resources: frozenset[str] = SLICE_RESOURCES,
+    ) -> None:
         self._place = place
         self.clock = SystemClock()
         self.store = store
@@ -94,8 +105,9 @@ class Member:
             self.recorder.named("hub"),
             clock=self.clock,
             rng=Random(),
-            settings=HubSettings.of(settings),
+            settings=replace(HubSettings.of(settings), resources=resources),
             heartbeats=RestClient(heartbeats, discovery=store.discovery),
+            services=PodServices(mint=self._mint),
         )
         self.enrolment = EnrolmentServer(
             Joining(self.client, place.authority, self.clock.wall, namespace=NAMESPACE),
@@ -148,6 +160,12 @@ class Member:
     def reload(self, settings: Settings) -> None:
         """Take over the settings that may change while the daemon runs."""
         self.hub.reload(settings.link.options.settings(), settings.link.daily_bytes)
+
+    async def _mint(self, _node: NodeName, account: ObjectKey, body: Body) -> Body:
+        """Have the cluster make a token; the hub has checked that it is for a pod of the node."""
+        row = await self.store.discovery.of(account.resource)
+        whole = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", **body}
+        return await self.store.session.call("POST", row.path(account.namespace, account.name, "token"), whole)
 
     def _parts(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         return {
@@ -230,12 +248,13 @@ async def _run_on(
     now = SystemClock().wall()
     client = RestClient(store.session, discovery=store.discovery)
     await share_authority(client, NAMESPACE, settings.data_dir / "pki", now)
-    for resource in sorted(SLICE_RESOURCES):  # what is missing is to be told now, and by one line
+    resources = await _resources(store)
+    for resource in sorted(resources):  # what is missing is to be told now, and by one line
         await _listed(store, resource, stop)
     cluster = Cluster(store.session.server, settings.kubeconfig, settings.context)
     place = Place.open(settings, now=now, cluster=cluster)
     try:
-        member = Member(store, heartbeats, settings, place)
+        member = Member(store, heartbeats, settings, place, resources=resources)
         place.announce(ready=False)
         started.set_result(member)
         await member.run(stop)
@@ -264,6 +283,16 @@ async def _opened(session: ApiSession, stop: asyncio.Event) -> KubernetesStore |
             except TimeoutError:
                 continue
     return None
+
+
+async def _resources(store: KubernetesStore) -> frozenset[str]:
+    """Return what of the cluster makes slices. The rules of accounts are this project's own: a cluster has none."""
+    try:
+        await store.discovery.of(ACCOUNT_RULES)
+    except NotFound:
+        log.info("the cluster compiles no rules of service accounts: pods cannot read at their device's metaserver")
+        return SLICE_RESOURCES - {ACCOUNT_RULES}
+    return SLICE_RESOURCES
 
 
 async def _listed(store: KubernetesStore, resource: str, stop: asyncio.Event) -> None:

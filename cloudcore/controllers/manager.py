@@ -13,6 +13,7 @@ from random import Random
 from cloudcore.apiserver.kinds import KindTable
 from cloudcore.client import Client
 from cloudcore.clock import Clock
+from cloudcore.controllers.accountrules import AccountRulesController
 from cloudcore.controllers.accounttokens import AccountTokenController
 from cloudcore.controllers.certificates import CertificateCleanupController, CertificateSigningController
 from cloudcore.controllers.clusterroles import ClusterRoleAggregationController
@@ -108,6 +109,7 @@ class ControllerManager:
             QuotaController(context, kinds),
             ClusterRoleAggregationController(context),
             CertificateCleanupController(context),
+            AccountRulesController(context),
             ClaimController(context),
             VolumeController(context),
             ClaimProtectionController(context),

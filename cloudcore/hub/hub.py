@@ -35,7 +35,7 @@ from cloudcore.hub.settings import HubSettings
 from cloudcore.hub.syncview import Departure
 from cloudcore.hub.tracing import Tracing
 from cloudcore.hub.traffic import TrafficLedger
-from cloudcore.hub.upstream import Mint, Upstream, note_rejection
+from cloudcore.hub.upstream import PodServices, Upstream, note_rejection
 from cloudcore.hub.views import HubViews
 from cloudcore.security.identity import Identity, Pins
 from cloudcore.store.base import Change, ChangeType, Record, Store
@@ -45,7 +45,6 @@ from protocol.link import Link, Side
 from protocol.measures import LinkMeasures
 from protocol.messages import Hello, InventoryEntry, Item, Lane, Resume, Verdict, Welcome
 from protocol.objects.keys import NodeName, ObjectKey, Revision
-from protocol.objects.projections import SLICE_RESOURCES
 from protocol.objects.resources import NODES
 from protocol.settings import LinkSettings
 from protocol.transports.base import Connection
@@ -69,7 +68,7 @@ class Hub:
         rng: Source of jitter.
         settings: See :class:`HubSettings`.
         heartbeats: Writes the leases, where that is not to share the rate of ``client``.
-        mint: Makes tokens of service accounts; None where this cloud makes none.
+        services: What is done for pods.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Hub:
         rng: Random,
         settings: HubSettings | None = None,
         heartbeats: Client | None = None,
-        mint: Mint | None = None,
+        services: PodServices | None = None,
     ) -> None:
         self.settings = settings or HubSettings()
         self.router = Router(store.incarnation)
@@ -93,7 +92,7 @@ class Hub:
         self.leases = Leases(
             heartbeats or client, clock, duration_s=self.settings.lease_duration_s, annotations=self.traffic.note
         )
-        self.upstream = Upstream(store, client, self.router, recorder, mint=mint)
+        self.upstream = Upstream(store, client, self.router, recorder, services=services)
         self.slots = Slots(self.settings.pacing, rng)
         self.counters: Counter[str] = Counter()
         """Monotonic counts for the metrics: sessions, refusals, deliveries, resumes, rejections."""
@@ -358,7 +357,7 @@ class Hub:
             try:
                 positions = await self._list()
                 self.ready.set()
-                async for progress in self._store.watch(SLICE_RESOURCES, since=positions):
+                async for progress in self._store.watch(self.settings.resources, since=positions):
                     self.tracing.tick(self._clock.monotonic())
                     for change in progress.changes:
                         await self._dispatch(self.router.observe(change))
@@ -376,7 +375,7 @@ class Hub:
         They need not be the same: what one refers to in another is there already, or comes.
         """
         positions: dict[str, Revision] = {}
-        for resource in SLICE_RESOURCES:
+        for resource in self.settings.resources:
             listing = await self._store.list(resource)
             positions[resource] = listing.revision
             await self._dispatch(self.router.replace(resource, listing.records, listing.revision))

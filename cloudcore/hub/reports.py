@@ -14,17 +14,19 @@ from typing import Final
 import msgpack
 import orjson
 
+from cloudcore.apiserver.podrequest import PodRequest
 from cloudcore.store.base import Record
 from protocol.errors import AiokubeedgeError
 from protocol.messages import Item, Op
 from protocol.objects.keys import Body, NodeName, ObjectKey, Uid
 from protocol.objects.mirrors import is_mirror, refused_references
-from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_STATUS, PODS, TOKEN
+from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_REQUEST, POD_STATUS, PODS, TOKEN
 from protocol.objects.wellknown import MIRROR
 
 MAX_REPORT_BYTES: Final = 512 * 1024
 MAX_EVENT_BYTES: Final = 8 * 1024
 MAX_REQUEST_BYTES: Final = 8 * 1024
+MAX_POD_REQUEST_BYTES: Final = 2 * 1024 * 1024
 MAX_REPORTED_OBJECT_BYTES: Final = 1024 * 1024
 """What an object may grow to by its node's reports: conditions that are reported no longer stay."""
 _NAMED: Final = 5
@@ -56,6 +58,7 @@ class Kind(enum.Enum):
     EVENT = enum.auto()
     TOKEN = enum.auto()
     MIRROR = enum.auto()
+    POD_REQUEST = enum.auto()
 
 
 _KINDS: Final = {
@@ -65,6 +68,7 @@ _KINDS: Final = {
     (EVENTS, Op.COMMAND): Kind.EVENT,
     (TOKEN, Op.COMMAND): Kind.TOKEN,
     (PODS, Op.COMMAND): Kind.MIRROR,
+    (POD_REQUEST, Op.COMMAND): Kind.POD_REQUEST,
 }
 
 
@@ -185,6 +189,9 @@ def token_request_of(item: Item) -> Body:
     bound = spec.get("boundObjectRef") if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or not isinstance(bound, dict):
         raise Refused("Invalid", "a request for a token needs a spec with a boundObjectRef")
+    audiences = spec.get("audiences") or []
+    if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
+        raise Refused("Invalid", "spec.audiences is no list of audiences")
     if bound.get("kind") != "Pod" or not bound.get("name") or not bound.get("uid"):
         raise Refused("Forbidden", "node requested token not bound to a pod of a certain uid")
     return spec
@@ -229,9 +236,42 @@ def subject_of(event: Body) -> ObjectKey:
     raise Refused("Forbidden", f"a node may not record events about a {kind}")
 
 
-def _decode(item: Item) -> Body:
-    if len(item.body) > MAX_REPORT_BYTES:
-        raise Refused("RequestEntityTooLarge", f"a report is at most {MAX_REPORT_BYTES} bytes")
+def pod_request_of(item: Item) -> PodRequest:
+    """Return what a pod asks of the API through its node.
+
+    Raises:
+        Refused: It cannot be read.
+    """
+    asked = _decode(item, MAX_POD_REQUEST_BYTES)
+    author, query = asked.get("author"), asked.get("query")
+    texts = [asked.get(name, "") for name in ("verb", "path", "content_type", "uid")]
+    who = [author.get(name) for name in ("namespace", "account", "pod", "uid")] if isinstance(author, dict) else [None]
+    pairs = [text for pair in query.items() for text in pair] if isinstance(query, dict) else [None]
+    if not all(isinstance(text, str) for text in (*texts, *who, *pairs)) or type(asked.get("version")) is not int:
+        raise Refused("Invalid", "a pod's request cannot be read")
+    if (who[0], who[2]) != (item.key.namespace, item.key.name):
+        raise Refused("Invalid", "a pod's request is of another pod than its key")
+    namespace, account, pod, pod_uid = map(str, who)
+    verb, path, content_type, object_uid = map(str, texts)
+    return PodRequest(
+        item.id,
+        namespace,
+        account,
+        pod,
+        pod_uid,
+        verb=verb,
+        path=path,
+        content_type=content_type,
+        query=query or {},
+        body=asked.get("body"),
+        object_uid=object_uid,
+        version=asked["version"],
+    )
+
+
+def _decode(item: Item, limit_bytes: int = MAX_REPORT_BYTES) -> Body:
+    if len(item.body) > limit_bytes:
+        raise Refused("RequestEntityTooLarge", f"a report is at most {limit_bytes} bytes")
     try:
         body = msgpack.unpackb(item.body)
         # What msgpack can say and JSON cannot (bytes, other keys, deep nesting) must not get as far as the store.

@@ -7,6 +7,7 @@ from typing import Self
 
 from cloudcore.config import Settings
 from cloudcore.hub.pacing import PacingSettings
+from protocol.objects.projections import SLICE_RESOURCES
 from protocol.settings import LinkSettings
 
 
@@ -22,6 +23,7 @@ class HubSettings:
         lease_duration_s: What a node's Lease says it is good for, whole seconds.
         close_s: How long a session that ends may take to tell its peer, seconds.
         drain_s: How long a drain waits for items under way to be settled, seconds.
+        resources: What of the store makes slices; less than all where the store has not all.
     """
 
     link: LinkSettings = field(default_factory=LinkSettings)
@@ -31,6 +33,7 @@ class HubSettings:
     lease_duration_s: int = 40
     close_s: float = 2.0
     drain_s: float = 2.0
+    resources: frozenset[str] = SLICE_RESOURCES
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -14,11 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgpack
 import structlog
 
+from cloudcore.apiserver.podrequest import PodRequest
+from cloudcore.apiserver.subresources.token import audiences_of
 from cloudcore.client import Client
 from cloudcore.errors import (
     AlreadyExists,
@@ -63,8 +66,23 @@ _NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError, GatewayTi
 Current = Callable[[], bool]
 Answer = Callable[[Item], None]
 """Sends an answer down the session that asked."""
+Perform = Callable[[PodRequest], Awaitable[Body]]
+"""Does what a pod asks of the API, and returns ``code``, ``body`` and ``version``."""
 Mint = Callable[[NodeName, ObjectKey, Body], Awaitable[Body]]
 """Makes a token as the API does when that node asks: of which account, the TokenRequest; returns it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodServices:
+    """What a cloud does for the pods of its nodes.
+
+    Attributes:
+        mint: Makes tokens of service accounts; None where this cloud makes none.
+        perform: Does what pods ask of the API; None where this cloud passes nothing on.
+    """
+
+    mint: Mint | None = None
+    perform: Perform | None = None
 
 
 def _nobody(_: Item) -> None:
@@ -79,7 +97,7 @@ class Upstream:
         client: Writes.
         router: Knows which pods are whose.
         recorder: Takes an event for each rejected report.
-        mint: Makes tokens; None where this cloud makes none.
+        services: What is done for pods.
         concurrency: Writes under way at once.
     """
 
@@ -90,14 +108,15 @@ class Upstream:
         router: Router,
         recorder: Recorder,
         *,
-        mint: Mint | None = None,
+        services: PodServices | None = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
         self._store = store
         self._client = client
         self._router = router
         self._recorder = recorder
-        self._mint = mint
+        services = services or PodServices()
+        self._mint, self._perform = services.mint, services.perform
         self._mirrors = MirrorPods(store, client, router)
         self._slots = asyncio.Semaphore(concurrency)
         self._events = RateLimiter(EVENTS_OF_A_NODE)
@@ -151,6 +170,8 @@ class Upstream:
         kind = reports.kind_of(item)
         if kind is Kind.TOKEN:
             return await self._answer_token(node, item, answer)
+        if kind is Kind.POD_REQUEST:
+            return await self._answer_pod(node, item, answer)
         if kind is Kind.MIRROR:
             return await self._make_mirror(node, item, answer)
         if kind is Kind.EVENT:
@@ -214,6 +235,9 @@ class Upstream:
         record = self._router.record(pod)
         if record is None or record.uid != spec["boundObjectRef"]["uid"] or self._router.node_of(pod) != node:
             raise Refused("Forbidden", f"no such pod is bound to node {node}: {pod}")
+        foreign = set(spec.get("audiences") or ()) - audiences_of(record.decode()["spec"])
+        if foreign:
+            raise Refused("Forbidden", f"{pod} asks for no token for the audience {sorted(foreign)[0]}")
         if self._mint is None:
             raise Refused("MethodNotAllowed", "this cloud makes no tokens")
         account = ObjectKey(SERVICE_ACCOUNTS, item.key.namespace, item.key.name)
@@ -221,6 +245,26 @@ class Upstream:
         told = {"spec": {"expirationSeconds": body["spec"]["expirationSeconds"]}, "status": body["status"]}
         key = item.key._replace(resource=ANSWER, name=item.id)
         answer(Item(Op.COMMAND, key, item.uid, Revision(0), msgpack.packb(told), id=item.id))
+        return APPLIED
+
+    async def _answer_pod(self, node: NodeName, item: Item, answer: Answer) -> Verdict:
+        """Do what a pod of the node asks of the API, as its service account.
+
+        Raises:
+            Refused: No such pod is the node's, or this cloud passes nothing on.
+        """
+        request = reports.pod_request_of(item)
+        pod = ObjectKey(PODS, request.namespace, request.pod)
+        record = self._router.record(pod)
+        if record is None or record.uid != request.uid or self._router.node_of(pod) != node:
+            raise Refused("Forbidden", f"no such pod is bound to node {node}: {pod}")
+        if (record.decode()["spec"].get("serviceAccountName") or "default") != request.account:
+            raise Refused("Forbidden", f"{pod} does not run as service account {request.account}")
+        if self._perform is None:
+            raise Refused("MethodNotAllowed", "this cloud passes no requests on: ask the cluster's API")
+        told = msgpack.packb(await self._perform(request))
+        key = item.key._replace(resource=ANSWER, name=item.id)
+        answer(Item(Op.COMMAND, key, item.uid, Revision(0), told, id=item.id))
         return APPLIED
 
     async def _make_mirror(self, node: NodeName, item: Item, answer: Answer) -> Verdict:

@@ -52,6 +52,10 @@ class Informer:
         """Return the object, or None."""
         return self.cache.get(key)
 
+    def index_values(self, index: str) -> Iterable[str]:
+        """Return the values under which an index has objects."""
+        return self.cache.index_values(index)
+
     def list(self, *, index: str | None = None, value: str = "") -> list[Body]:
         """Return all objects, or those that ``index`` has under ``value`` (``namespace`` is always there)."""
         return self.cache.list(index=index, value=value)

@@ -11,6 +11,7 @@ from typing import Final
 
 from protocol.objects.keys import Body
 from protocol.objects.resources import (
+    ACCOUNT_RULES,
     CLAIMS,
     CONFIG_MAPS,
     ENDPOINT_SLICES,
@@ -37,6 +38,7 @@ SLICE_RESOURCES: Final = frozenset(
         CLAIMS,
         PERSISTENT_VOLUMES,
         SERVICE_ACCOUNTS,
+        ACCOUNT_RULES,
         RUNTIME_CLASSES,
         PRIORITY_CLASSES,
         *NAMESPACE_RESOURCES,

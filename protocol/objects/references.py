@@ -11,7 +11,15 @@ from itertools import chain
 from typing import Any
 
 from protocol.objects.keys import Body, ObjectKey
-from protocol.objects.resources import CLAIMS, CONFIG_MAPS, PRIORITY_CLASSES, RUNTIME_CLASSES, SECRETS, SERVICE_ACCOUNTS
+from protocol.objects.resources import (
+    ACCOUNT_RULES,
+    CLAIMS,
+    CONFIG_MAPS,
+    PRIORITY_CLASSES,
+    RUNTIME_CLASSES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
 
 _CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 # Volume sources of older drivers that name a Secret in the pod's namespace.
@@ -25,8 +33,8 @@ def pod_references(pod: Body) -> frozenset[ObjectKey]:
         pod: A core/v1 Pod. Malformed parts are passed over: a reference that cannot be read names nothing.
 
     Returns:
-        Keys of ConfigMaps, Secrets, PersistentVolumeClaims, the ServiceAccount, the RuntimeClass and the
-        PriorityClass; optional references included.
+        Keys of ConfigMaps, Secrets, PersistentVolumeClaims, the ServiceAccount and its rules, the RuntimeClass
+        and the PriorityClass; optional references included.
     """
     spec = _mapping(pod.get("spec"))
     namespace = pod["metadata"].get("namespace", "")
@@ -39,7 +47,9 @@ def pod_references(pod: Body) -> frozenset[ObjectKey]:
 
 
 def _spec_names(spec: Body) -> Iterator[tuple[str, Any]]:
-    yield SERVICE_ACCOUNTS, spec.get("serviceAccountName") or spec.get("serviceAccount")
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    yield SERVICE_ACCOUNTS, account
+    yield ACCOUNT_RULES, account
     yield RUNTIME_CLASSES, spec.get("runtimeClassName")
     yield PRIORITY_CLASSES, spec.get("priorityClassName")
     for secret in _mappings(spec.get("imagePullSecrets")):

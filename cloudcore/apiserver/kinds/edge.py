@@ -39,4 +39,13 @@ ROWS: Final = (
         verbs=("create", "delete", "get", "list"),
         virtual=True,
     ),
+    Kind(
+        kind="ServiceAccountRules",
+        plural="serviceaccountrules",
+        list_kind="ServiceAccountRulesList",
+        singular="serviceaccountrules",
+        group=EDGE_GROUP,
+        version="v1alpha1",
+        short_names=("sar",),
+    ),
 )

@@ -100,6 +100,14 @@ class Grants:
         if namespace:
             yield from self._within.get(namespace, ())
 
+    def scopes(self) -> dict[str, list[Rule]]:
+        """Return all rules by namespace; those under the empty one count everywhere."""
+        by_namespace = {"": self._everywhere, **self._within}
+        return {
+            namespace: [rule for grant in grants if grant.rules is not None for rule in grant.rules.rules]
+            for namespace, grants in by_namespace.items()
+        }
+
     def decide(self, asked: Attributes) -> Decision:
         """Decide on a request."""
         # Few users have rules for certain names; for all others one decision does for every name.
@@ -175,6 +183,10 @@ class Roles:
             else:
                 rules += grant.rules.rules
         return rules, missing
+
+    def scopes_of(self, user: User) -> dict[str, list[Rule]]:
+        """Return the rules that ``user`` has, by namespace; those under the empty one count everywhere."""
+        return self._of(user).scopes()
 
     def role(self, key: ObjectKey) -> RuleSet | None:
         """Return the rules of a role, or None where there is no such role."""

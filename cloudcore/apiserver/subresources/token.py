@@ -178,7 +178,7 @@ async def _bound(registry: Registry, target: Target, reference: Body | None) -> 
             f'cannot bind token for serviceaccount "{target.name}" to pod running with different serviceaccount name.'
         )
     node = await _node_of(registry, spec.get("nodeName", ""))
-    return _Bound(pod=Reference(name, uid), node=node, named=_audiences_of(spec))
+    return _Bound(pod=Reference(name, uid), node=node, named=audiences_of(spec))
 
 
 async def _found(registry: Registry, key: ObjectKey, wanted_uid: str) -> tuple[Any, Uid]:
@@ -234,7 +234,7 @@ def _hold_audiences(target: Target, context: Context, bound: _Bound, foreign: se
         raise _refused(target, f"audience {listed} not found in the pod's projected serviceAccountToken volumes")
 
 
-def _audiences_of(spec: Body) -> frozenset[str]:
+def audiences_of(spec: Body) -> frozenset[str]:
     """Return the audiences that a pod's projected token volumes name."""
     sources = [
         source.get("serviceAccountToken") or {}

@@ -80,7 +80,14 @@ CASES: list[tuple[str, Body, set[ObjectKey]]] = [
         {ObjectKey("secrets", "shop", "s")},
     ),
     ("image pull secrets", pod(imagePullSecrets=[{"name": "s"}]), {ObjectKey("secrets", "shop", "s")}),
-    ("service account", pod(serviceAccountName="sa"), {ObjectKey("serviceaccounts", "shop", "sa")}),
+    (
+        "service account, and what it may do",
+        pod(serviceAccountName="sa"),
+        {
+            ObjectKey("serviceaccounts", "shop", "sa"),
+            ObjectKey("serviceaccountrules.edge.aiokubeedge.io", "shop", "sa"),
+        },
+    ),
     (
         "classes, which have no namespace",
         pod(runtimeClassName="process", priorityClassName="high"),
