@@ -22,6 +22,7 @@ from cloudcore.apiserver.bootstrap import bootstrap
 from cloudcore.apiserver.http.app import App, AppSettings
 from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.identity import Identity
+from cloudcore.apiserver.http.podrequests import PodRequests
 from cloudcore.apiserver.http.server import ApiServer
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.apiserver.ownservice import keep_published, publish
@@ -36,6 +37,7 @@ from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
 from cloudcore.hub.server import HubServer
 from cloudcore.hub.settings import HubSettings
+from cloudcore.hub.upstream import PodServices
 from cloudcore.informers import Informers
 from cloudcore.metered import metrics_of
 from cloudcore.place import Place
@@ -101,7 +103,9 @@ class CloudCore:
             clock=self.clock,
             rng=Random(),
             settings=HubSettings.of(settings),
-            mint=node_tokens(self.registry),
+            services=PodServices(
+                node_tokens(self.registry), PodRequests(self.registry, self.identity.authorizer).perform
+            ),
         )
         self._provide_views()
         self.spans = send_spans(self.hub.tracing, settings.otlp_endpoint, self.clock)

@@ -24,7 +24,7 @@ from edgecore.metaserver.writefolder import WriteFolder
 from edgecore.metaserver.writes import PREVIOUS, Refused, Write, WriteQueue
 from protocol.backoff import Backoff, RetryPolicy
 from protocol.objects.keys import Body, ObjectKey
-from protocol.objects.resources import WRITE
+from protocol.objects.resources import POD_REQUEST
 
 log = structlog.get_logger("edgecore.metaserver")
 
@@ -166,7 +166,7 @@ class Passage:
         Raises:
             NotReached: There is no answer.
         """
-        key = ObjectKey(WRITE, write.author.namespace, write.author.pod)
+        key = ObjectKey(POD_REQUEST, write.author.namespace, write.author.pod)
         try:
             told = await self._cloud.ask(key, packed(write), request_id=write.id, timeout_s=timeout_s)
         except RequestRefused as error:
