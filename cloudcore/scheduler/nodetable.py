@@ -16,14 +16,12 @@ from cloudcore.scheduler.columns import Column, Mask, Rows
 from protocol.objects.keys import Body
 from protocol.objects.podrequests import CPU, EPHEMERAL, MEMORY, PODS, Amounts, known_amounts
 from protocol.objects.selectors import Requirement, Selector
+from protocol.objects.tolerations import Taint, taints_of
 from protocol.objects.wellknown import RUNTIMES
 
 NAME_FIELD: Final = "metadata.name"
 _MAX_LABEL_COLUMNS: Final = 256
 _FIRST_CAPACITY: Final = 64
-
-Taint = tuple[str, str, str]
-"""Key, value, effect."""
 
 
 class NodeChange(enum.Flag):
@@ -188,7 +186,7 @@ class NodeTable:
 
     def _put_features(self, row: int, metadata: Body, spec: Body, status: Body) -> bool:
         labels = metadata.get("labels") or {}
-        taints = tuple((taint["key"], taint.get("value") or "", taint["effect"]) for taint in spec.get("taints") or ())
+        taints = taints_of({"spec": spec})
         unschedulable = bool(spec.get("unschedulable"))
         runtimes = _runtimes(metadata, status)
         if (labels, taints, unschedulable, runtimes) == (

@@ -4,8 +4,10 @@ Theory of operation. Pods are known by uid. A pod enters when the store holds it
 still runs something of it (``Booted``); it leaves when its object is gone and nothing is left of it (``PodCleared``).
 Of several pods with one name, which a force-deletion or a quick re-creation makes, only the one that came first may
 run; the next waits until it has left. What a runtime runs and the store does not know is stopped and removed, but
-only once the store is known to be complete, or holds another pod of its name. The decisions about one pod are in
-:mod:`edgecore.pods.pod`, those about one container in :mod:`edgecore.pods.containers`, with the table of transitions.
+only once the store is known to be complete, or holds another pod of its name. A pod begins once the gate
+(:mod:`edgecore.pods.gate`) has let it in, and counts there until nothing of it runs; then those that wait are asked for
+again, in their order. The decisions about one pod are in :mod:`edgecore.pods.pod`, those about one container in
+:mod:`edgecore.pods.containers`, with the table of transitions.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from edgecore.pods.events import (
     VolumesFailed,
     VolumesReady,
 )
+from edgecore.pods.gate import Gate, OpenGate, Verdict, Wait, was_admitted
 from edgecore.pods.holds import Hold, Holding
 from edgecore.pods.pod import PodMachine
 from edgecore.pods.runtimes.base import ContainerState
@@ -68,10 +71,13 @@ class PodsMachine:
     Args:
         host_ip: The node's address, for statuses.
         rng: Spreads the first probes of what is adopted.
+        gate: Decides which pods the node takes; without one it takes all.
     """
 
-    def __init__(self, host_ip: str, rng: Random | None = None) -> None:
+    def __init__(self, host_ip: str, rng: Random | None = None, gate: Gate | None = None) -> None:
         self._host_ip = host_ip
+        self._gate = gate or OpenGate()
+        self._freed = False
         self._rng = rng or Random()
         self._pods: dict[Uid, PodMachine] = {}
         self._unclaimed: dict[Uid, list[ContainerState]] = {}
@@ -81,6 +87,10 @@ class PodsMachine:
 
     def handle(self, event: Event, now: Now) -> list[Instruction]:
         """Take note of ``event`` and return what is to be done."""
+        out = self._take(event, now)
+        return out + self._fill(now)
+
+    def _take(self, event: Event, now: Now) -> list[Instruction]:
         match event:
             case Booted():
                 return self._boot(event, now)
@@ -114,7 +124,7 @@ class PodsMachine:
             at = pod.next_timer()
             if at is not None and at <= now.monotonic:
                 out += self._advance(pod, now)
-        return out
+        return out + self._fill(now)
 
     def stop_all(self, now: Now) -> list[Instruction]:
         """Begin to stop every pod and start none; what they are stays written down for the next agent."""
@@ -170,9 +180,17 @@ class PodsMachine:
         wanted = {pod["metadata"]["uid"] for pod in event.pods}
         # What is not wanted any more comes first, so that it stands before its successors.
         out = self._disown([uid for uid in self._unowned() if uid not in wanted], now) if event.complete else []
-        for pod in event.pods:
+        for pod in sorted(event.pods, key=self._rank):
             out += self._apply(pod, now)
         return out
+
+    def _rank(self, pod: Body) -> tuple[object, ...]:
+        """Return what the pods are taken up by when the agent comes up: what had begun first."""
+        uid = Uid(pod["metadata"]["uid"])
+        remembered, found = self._remembered.get(uid), self._unclaimed.get(uid, ())
+        running = any(state.exit is None for state in found)
+        admitted = bool(found) or (remembered is not None and was_admitted(remembered.status))
+        return self._gate.rank(pod, admitted=admitted, running=running)
 
     def _apply(self, pod: Body, now: Now) -> list[Instruction]:
         uid = Uid(pod["metadata"]["uid"])
@@ -193,6 +211,10 @@ class PodsMachine:
         if remembered is not None and remembered.deleted and not machine.deleted:
             machine.come_back()
         self._pods[uid] = machine
+        if machine.wanted and (machine.begun or was_admitted(before)):
+            out += self._judge(machine, self._gate.adopt(pod, running=machine.active), now)
+        elif machine.active:
+            self._gate.hold(pod)
         return out + self._advance(machine, now)
 
     def _find(self, event: Found, now: Now) -> list[Instruction]:
@@ -244,7 +266,37 @@ class PodsMachine:
         return out if returning is None else out + self._apply(returning, now)
 
     def _advance(self, pod: PodMachine, now: Now) -> list[Instruction]:
-        return pod.advance(now, blocked=self._blocked(pod))
+        blocked = self._blocked(pod)
+        out: list[Instruction] = []
+        if pod.wanted and not pod.admitted and not blocked:
+            # What runs although it was not let in is found when a runtime answers late.
+            judge = self._gate.adopt(pod.pod, running=True) if pod.active else self._gate.ask(pod.pod)
+            out += self._judge(pod, judge, now)
+        out += pod.advance(now, blocked=blocked)
+        if not pod.wanted and not pod.active:
+            self._freed |= self._gate.leave(pod.uid)
+            pod.admitted = False
+        return out
+
+    def _judge(self, pod: PodMachine, verdict: Verdict, now: Now) -> list[Instruction]:
+        """Act on what the gate says of a pod: those that it sends away make room for it."""
+        pod.judged(verdict, now)
+        out: list[Instruction] = []
+        for uid in verdict.victims if isinstance(verdict, Wait) else ():
+            victim = self._pods[uid]
+            message = f"Preempted in order to admit pod {'/'.join(_name(pod.pod))}"
+            victim.decided(PodFailed(uid, "Preempting", message, disruption=True), now)
+            out += self._advance(victim, now)
+        return out
+
+    def _fill(self, now: Now) -> list[Instruction]:
+        """Ask again for those that wait, if somebody has made room."""
+        out: list[Instruction] = []
+        while self._freed:
+            self._freed = False
+            for uid in self._gate.queue():
+                out += self._advance(self._pods[uid], now)
+        return out
 
     def _blocked(self, pod: PodMachine) -> bool:
         """Tell whether a pod of the same name was there before and is not gone yet."""

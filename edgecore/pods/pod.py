@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from edgecore.pods import endings, health
+from edgecore.pods import endings, gate, health
 from edgecore.pods import status as statuses
 from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Waiting, containers_of
 from edgecore.pods.endings import SIGKILL
@@ -78,6 +78,8 @@ class PodMachine:
         self._verdict: statuses.Verdict | None = None
         self._hurry_s: float | None = None
         self.holding = Holding.left_by(before)
+        self.admitted = False
+        self.waiting: gate.Wait | None = None
         self._started_at = parse_timestamp(before["startTime"]) if "startTime" in before else now.wall
         self._deadline: float | None = None
         if before.get("phase") in statuses.TERMINAL:
@@ -229,6 +231,19 @@ class PodMachine:
         else:
             container.probe(now.monotonic, now.monotonic, None, self._rng)
 
+    def judged(self, verdict: gate.Verdict, now: Now) -> None:
+        """Note whether the node takes the pod."""
+        match verdict:
+            case None:
+                self.admitted, self.waiting = True, None
+            case gate.Refusal(reason, message):
+                self.waiting = None
+                self.decided(PodFailed(self.uid, reason, message), now)
+            case gate.Wait(reason, message):
+                if self.waiting is None or self.waiting.reason != reason:
+                    self._record(False, "Queued", f"{reason}: {message}")
+                self.waiting = verdict
+
     def decided(self, event: PodFailed | PodHeld | HoldSet, now: Now) -> None:
         """Note what the node has decided about the pod, and what came of that."""
         match event:
@@ -265,7 +280,7 @@ class PodMachine:
         if not self.wanted:
             self._hold(now.monotonic)
             self._stop_all(now.monotonic)
-        elif not blocked and not self.holding.frozen:
+        elif self.admitted and not blocked and not self.holding.frozen:
             if self._volumes.ask(now.monotonic):
                 self._out.append(PrepareVolumes(self.uid))
             if self._volumes.ready:
@@ -298,6 +313,11 @@ class PodMachine:
     def deleted(self) -> bool:
         """Whether the pod is marked for deletion."""
         return "deletionTimestamp" in self.pod["metadata"]
+
+    @property
+    def begun(self) -> bool:
+        """Whether a runtime knows something of the pod."""
+        return any(container.current is not None for container in self.containers)
 
     @property
     def status(self) -> Body:
@@ -467,6 +487,8 @@ class PodMachine:
             at=timestamp(now.wall),
         )
         status["conditions"] = self.holding.shown(status["conditions"], timestamp(now.wall))
+        if self.admitted or self.waiting is not None:
+            status["conditions"] = gate.shown(status["conditions"], self.waiting, timestamp(now.wall))
         if status != self._status:
             self._status = status
             self._reported = False

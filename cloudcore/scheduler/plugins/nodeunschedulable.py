@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cloudcore.scheduler.columns import Mask, Rows
 from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.nodetable import NodeTable
-from cloudcore.scheduler.plugins.tainttoleration import tolerates
 from cloudcore.scheduler.podshape import PodShape
+from protocol.objects.tolerations import tolerates
 from protocol.objects.wellknown import UNSCHEDULABLE
 
 _TAINT = (UNSCHEDULABLE, "", "NoSchedule")

@@ -11,29 +11,11 @@ from numpy.typing import NDArray
 
 from cloudcore.scheduler.columns import Mask, Rows, Scores
 from cloudcore.scheduler.framework import ClusterEvent
-from cloudcore.scheduler.nodetable import NodeTable, Taint
+from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.podshape import PodShape
-from protocol.objects.keys import Body
+from protocol.objects.tolerations import Taint, tolerates
 
 _TURN_AWAY = ("NoSchedule", "NoExecute")
-
-
-def tolerates(tolerations: Sequence[Body], taint: Taint) -> bool:
-    """Tell whether one of ``tolerations`` tolerates ``taint``."""
-    return any(_tolerates(toleration, taint) for toleration in tolerations)
-
-
-def _tolerates(toleration: Body, taint: Taint) -> bool:
-    key, value, effect = taint
-    if toleration.get("effect") not in (None, "", effect):
-        return False
-    if toleration.get("key") not in (None, "", key):
-        return False
-    operator = toleration.get("operator") or "Equal"
-    if operator == "Exists":
-        return True
-    # A toleration without a key must say Exists.
-    return bool(toleration.get("key")) and (toleration.get("value") or "") == value
 
 
 class TaintToleration:
