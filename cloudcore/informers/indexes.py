@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from protocol.objects.keys import Body
+from protocol.objects.references import pod_references
+from protocol.objects.resources import CLAIMS
 
 BY_NODE = "node"
 BY_CONTROLLER = "controller-uid"
 BY_OWNER = "owner-uid"
 ORPHANS = "orphans"
+BY_CLAIM = "claim"
 
 
 def node_of_pod(pod: Body) -> Iterable[str]:
     """Return the node a pod is bound to, if any."""
     node = pod.get("spec", {}).get("nodeName")
     return (node,) if node else ()
+
+
+def claims_of_pod(pod: Body) -> Iterable[str]:
+    """Return ``namespace/name`` of each claim that a pod names."""
+    if not pod["spec"].get("volumes"):
+        return ()
+    return [f"{key.namespace}/{key.name}" for key in pod_references(pod) if key.resource == CLAIMS]
 
 
 def controller_uid(body: Body) -> Iterable[str]:

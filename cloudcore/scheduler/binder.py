@@ -17,7 +17,9 @@ from cloudcore.clock import Clock
 from cloudcore.errors import ApiError, InternalError
 from cloudcore.scheduler.podqueue import QueuedPod
 from protocol.objects.conditions import find_condition
+from protocol.objects.keys import ObjectKey
 from protocol.objects.resources import PODS
+from protocol.objects.storageclasses import SELECTED_NODE
 from protocol.objects.times import timestamp
 
 log = structlog.get_logger(__name__)
@@ -51,11 +53,19 @@ class Binder:
         self._done = done
         self._bindings: asyncio.Queue[tuple[QueuedPod, str]] = asyncio.Queue(QUEUE_LIMIT)
         self._reports: dict[QueuedPod, str] = {}
+        self._choices: asyncio.Queue[tuple[QueuedPod, str, tuple[ObjectKey, ...]]] = asyncio.Queue(QUEUE_LIMIT)
         self._wanted = asyncio.Event()
 
     async def bind(self, pod: QueuedPod, node: str) -> None:
         """Queue a binding; waits while the queue is full."""
         await self._bindings.put((pod, node))
+
+    async def choose(self, pod: QueuedPod, node: str, claims: tuple[ObjectKey, ...]) -> None:
+        """Queue the choice of a node for claims that wait for it; waits while the queue is full.
+
+        ``done`` is told if it fails only: where it does not, the claims change.
+        """
+        await self._choices.put((pod, node, claims))
 
     def report(self, pod: QueuedPod, message: str) -> None:
         """Have ``PodScheduled=False`` with ``message`` written to the pod, unless that is what it says."""
@@ -69,6 +79,7 @@ class Binder:
         async with asyncio.TaskGroup() as group:
             for number in range(WORKERS):
                 group.create_task(self._bind_for_ever(), name=f"binder {number}")
+            group.create_task(self._choose_for_ever(), name="chooser of claims' nodes")
             for number in range(REPORTERS):
                 group.create_task(self._report_for_ever(), name=f"scheduling reporter {number}")
 
@@ -85,6 +96,16 @@ class Binder:
                 log.exception("binding met a defect", object=str(pod.key), node=node)
                 error = InternalError("the binding met a defect; see the log")
             self._done(Bound(pod, node, error))
+
+    async def _choose_for_ever(self) -> None:
+        while True:
+            pod, node, claims = await self._choices.get()
+            patch = {"metadata": {"annotations": {SELECTED_NODE: node}}}
+            try:
+                for claim in claims:
+                    await self._client.patch(*claim, patch)
+            except ApiError as error:
+                self._done(Bound(pod, node, error))
 
     async def _report_for_ever(self) -> None:
         while True:

@@ -7,7 +7,7 @@ cannot be carried out, ``release`` takes it back.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -18,6 +18,7 @@ from cloudcore.scheduler.explain import Explanation, explain
 from cloudcore.scheduler.framework import Profile
 from cloudcore.scheduler.nodetable import NodeTable
 from cloudcore.scheduler.podshape import PodShape, ShapeKey, shape_key, shape_of
+from cloudcore.scheduler.volumes import NONE, Restriction
 from protocol.objects.keys import Body, Uid
 from protocol.objects.sla import Tier, tier_of
 
@@ -86,16 +87,17 @@ class Cycle:
         """Take back a pod's charge, bound or assumed; return whether there was one."""
         return self._accounts.release(uid)
 
-    def place(self, pod: Body, key: ShapeKey | None = None) -> Placement | Explanation:
+    def place(self, pod: Body, key: ShapeKey | None = None, volumes: Restriction = NONE) -> Placement | Explanation:
         """Find the best node for ``pod`` and assume it there, or tell why there is none.
 
         Args:
             pod: The pod.
             key: Its ``shape_key``, where the caller has it.
+            volumes: What its claims ask.
         """
         tier = tier_of(pod)
-        key = key or shape_key(pod["spec"], tier)
-        evaluation = self._evaluation(key, pod["spec"], tier)
+        key = _key_with(key or shape_key(pod["spec"], tier), volumes)
+        evaluation = self._evaluation(key, pod["spec"], tier, volumes)
         totals = evaluation.totals(self.table)
         best = totals.max(initial=NEVER)
         if best == NEVER:
@@ -106,10 +108,11 @@ class Cycle:
         self._accounts.charge(Uid(pod["metadata"]["uid"]), node, evaluation.shape)
         return Placement(node, float(best))
 
-    def explain(self, pod: Body) -> Explanation:
+    def explain(self, pod: Body, volumes: Restriction = NONE) -> Explanation:
         """Tell which filters turn away how many nodes, whether or not some are left."""
         spec, tier = pod["spec"], tier_of(pod)
-        return explain(self._shape(shape_key(spec, tier), spec, tier), self.table, self._profile)
+        key = _key_with(shape_key(spec, tier), volumes)
+        return explain(self._shape(key, spec, tier, volumes), self.table, self._profile)
 
     def _explain(self, key: ShapeKey, shape: PodShape) -> Explanation:
         # Many waiting pods of one shape ask the same question of the same nodes.
@@ -121,18 +124,22 @@ class Cycle:
             known = self._explanations[key] = (version, explain(shape, self.table, self._profile))
         return known[1]
 
-    def _shape(self, key: ShapeKey, spec: Body, tier: Tier | None) -> PodShape:
+    def _shape(self, key: ShapeKey, spec: Body, tier: Tier | None, volumes: Restriction = NONE) -> PodShape:
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[key] = shape_of(spec, self._handlers, tier)
+            shape = shape_of(spec, self._handlers, tier)
+            if volumes.places:
+                demands = _key_with(shape.demands, volumes)
+                shape = replace(shape, volumes=volumes.places, unbound=bool(volumes.waiting), demands=demands)
+            self._shapes[key] = shape
         return shape
 
-    def _evaluation(self, key: ShapeKey, spec: Body, tier: Tier | None) -> Evaluation:
+    def _evaluation(self, key: ShapeKey, spec: Body, tier: Tier | None, volumes: Restriction) -> Evaluation:
         evaluation = self._evaluations.get(key)
         if evaluation is None:
-            shape = self._shape(key, spec, tier)
+            shape = self._shape(key, spec, tier, volumes)
             evaluation = self._evaluations[key] = Evaluation(shape, self._profile, self._suitability(shape))
             if len(self._evaluations) > _MAX_EVALUATIONS:
                 self._evaluations.popitem(last=False)
@@ -149,3 +156,8 @@ class Cycle:
         else:
             self._suitabilities.move_to_end(shape.demands)
         return suitability
+
+
+def _key_with(key: ShapeKey, volumes: Restriction) -> ShapeKey:
+    """Return a key that is equal where the pods' claims ask the same too."""
+    return key if not volumes.places else key + repr((volumes.places, bool(volumes.waiting))).encode()

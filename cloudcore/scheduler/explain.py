@@ -23,18 +23,22 @@ class Explanation:
         reasons: Each reason with the number of nodes it holds for.
         rejected_by: The names of the filters that turned nodes away.
         wakes: The events after which another try makes sense.
+        pod_reason: Why no node at all can take it; empty where that is for the nodes to say.
     """
 
     nodes: int
     reasons: Counter[str] = field(default_factory=Counter)
     rejected_by: frozenset[str] = frozenset()
     wakes: frozenset[ClusterEvent] = EVERYTHING
+    pod_reason: str = ""
 
     @property
     def message(self) -> str:
         """One sentence, as ``kubectl describe`` shows it."""
         if not self.nodes:
             return "no nodes available to schedule pods"
+        if self.pod_reason:
+            return f"0/{self.nodes} nodes are available: {self.pod_reason}."
         listed = ", ".join(sorted(f"{count} {reason}" for reason, count in self.reasons.items()))
         return f"0/{self.nodes} nodes are available: {listed}."
 

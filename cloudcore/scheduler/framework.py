@@ -28,6 +28,7 @@ class ClusterEvent(enum.Enum):
 
     NODE_ADDED = "a node was added"
     NODE_FEATURES = "a node's labels, taints or runtimes changed"
+    VOLUMES = "a claim, a volume or a storage class came or changed"
     CAPACITY_FREED = "a pod has gone, or a node grew"
 
 

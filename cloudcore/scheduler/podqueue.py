@@ -132,11 +132,21 @@ class PodQueue:
                 return pod
         return None
 
-    def unschedulable(self, pod: QueuedPod, wakes: frozenset[ClusterEvent], now: float) -> None:
-        """Put a pod that found no node aside until one of ``wakes`` happens."""
+    def unschedulable(self, pod: QueuedPod, wakes: frozenset[ClusterEvent], now: float, *, failed: bool = True) -> None:
+        """Put a pod that found no node aside until one of ``wakes`` happens.
+
+        Args:
+            pod: The pod.
+            wakes: After which events to try again.
+            now: The present time.
+            failed: Whether that counts for its back-off; what only waits for its claims is placed at once then.
+        """
         if self._pods.get(pod.key) is not pod:
             return
-        self._fail(pod, now)
+        if failed:
+            self._fail(pod, now)
+        else:
+            pod.failed_at = now
         self._move(pod, Place.UNSCHEDULABLE)
         pod.wakes = wakes
         self._unschedulable[pod.key] = pod

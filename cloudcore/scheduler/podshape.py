@@ -52,6 +52,8 @@ class PodShape:
         preferred: Preferred node affinity.
         tolerations: Its tolerations.
         runtime: The runtime that it needs; empty for any.
+        volumes: For each claim with a place, or several it could have, the terms of which one must match.
+        unbound: Whether some of its claims are not bound yet.
         demands: Equal for pods that ask the same of a node's features, whatever resources they request.
     """
 
@@ -64,6 +66,8 @@ class PodShape:
     preferred: tuple[PreferredTerm, ...] = ()
     tolerations: tuple[Body, ...] = ()
     runtime: str = ""
+    volumes: tuple[tuple[NodeTerm, ...], ...] = ()
+    unbound: bool = False
     demands: ShapeKey = b""
 
 
@@ -113,13 +117,14 @@ def shape_of(spec: Body, handlers: Mapping[str, str], tier: Tier | None = None) 
         node_selector=tuple(
             Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()
         ),
-        required=tuple(map(_term, required.get("nodeSelectorTerms") or ())) if required is not None else None,
-        preferred=tuple(PreferredTerm(item["weight"], _term(item.get("preference") or {})) for item in preferred),
+        required=tuple(map(term_of, required.get("nodeSelectorTerms") or ())) if required is not None else None,
+        preferred=tuple(PreferredTerm(item["weight"], term_of(item.get("preference") or {})) for item in preferred),
         tolerations=tuple(spec.get("tolerations") or ()),
         runtime=handlers.get(runtime_class, runtime_class),
         demands=orjson.dumps(_demands(spec)),
     )
 
 
-def _term(body: Body) -> NodeTerm:
+def term_of(body: Body) -> NodeTerm:
+    """Read a ``NodeSelectorTerm``."""
     return NodeTerm(requirements_of(body.get("matchExpressions") or ()), requirements_of(body.get("matchFields") or ()))

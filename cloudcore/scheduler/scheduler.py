@@ -20,11 +20,13 @@ from cloudcore.events import Recorder
 from cloudcore.informers import Informers, all_synced
 from cloudcore.scheduler.binder import Binder, Bound
 from cloudcore.scheduler.cycle import Cycle, Placement
-from cloudcore.scheduler.explain import Explanation
+from cloudcore.scheduler.explain import EVERYTHING, Explanation
 from cloudcore.scheduler.framework import ClusterEvent, Profile
 from cloudcore.scheduler.nodetable import NodeChange
 from cloudcore.scheduler.plugins import default_profile
 from cloudcore.scheduler.podqueue import PodQueue, QueuedPod
+from cloudcore.scheduler.volumecaches import Claims
+from cloudcore.scheduler.volumes import restriction
 from protocol.objects.keys import Body, Uid, key_of
 from protocol.objects.resources import NODES, PODS, RUNTIME_CLASSES
 
@@ -65,6 +67,7 @@ class Scheduler:
         self._pods = informers.for_resource(PODS)
         self._nodes = informers.for_resource(NODES)
         self._runtime_classes = informers.for_resource(RUNTIME_CLASSES)
+        self._claims = Claims(informers)
         self._cycle = Cycle(profile or default_profile(), rng)
         self._queue = PodQueue()
         self._binder = Binder(client, clock, self._bound)
@@ -77,13 +80,14 @@ class Scheduler:
 
     def explain(self, pod: Body) -> Explanation:
         """Tell which filters turn away how many nodes for ``pod``, now."""
-        return self._cycle.explain(pod)
+        return self._cycle.explain(pod, restriction(pod, self._claims))
 
     async def run(self) -> None:
         """Schedule until cancelled."""
         followed = ((self._runtime_classes, self._runtime_class_changed), (self._nodes, self._node_changed))
         subscriptions = [informer.subscribe(handler) for informer, handler in followed]
-        await all_synced([self._runtime_classes, self._nodes])
+        subscriptions += [informer.subscribe(self._volumes_changed) for informer in self._claims.followed]
+        await all_synced([self._runtime_classes, self._nodes, *self._claims.followed])
         # Bound pods are all charged before the first one is placed.
         subscriptions.append(self._pods.subscribe(self._pod_changed))
         await self._pods.wait_synced()
@@ -122,11 +126,20 @@ class Scheduler:
 
     async def _schedule(self, pod: QueuedPod) -> None:
         try:
-            outcome = self._cycle.place(pod.body, pod.shape)
+            volumes = restriction(pod.body, self._claims)
+            outcome = self._cycle.place(pod.body, pod.shape, volumes) if not volumes.problem else None
         except Exception:
             # A pod that nobody foresaw must not end the scheduling of all others, now and after each restart.
             log.exception("pod cannot be judged", object=str(pod.key))
             self._queue.retry(pod, self._clock.monotonic())
+            return
+        if outcome is None:
+            outcome = Explanation(self._cycle.table.count(), pod_reason=volumes.problem)
+        if isinstance(outcome, Placement) and volumes.waiting:
+            # Placed once the claims are bound there; until then the node's room is anybody's.
+            self._cycle.release(pod.uid)
+            self._queue.unschedulable(pod, EVERYTHING, self._clock.monotonic(), failed=False)
+            await self._binder.choose(pod, outcome.node, volumes.waiting)
             return
         if isinstance(outcome, Placement):
             await self._binder.bind(pod, outcome.node)
@@ -210,6 +223,10 @@ class Scheduler:
             self._queue.wake(ClusterEvent.CAPACITY_FREED, now)
         if change:
             self._awake.set()
+
+    def _volumes_changed(self, _old: Body | None, _new: Body | None) -> None:
+        self._queue.wake(ClusterEvent.VOLUMES, self._clock.monotonic())
+        self._awake.set()
 
     def _runtime_class_changed(self, old: Body | None, new: Body | None) -> None:
         body = new or old

@@ -1,6 +1,6 @@
 """Volumes and claims: binding one to the other, giving volumes back, protecting what is in use.
 
-:mod:`.matching` tells which volume suits a claim, :mod:`.claims` and :mod:`.reclaiming` decide, from what is observed,
+Which volume suits a claim is in :mod:`protocol.objects.volumematching`; :mod:`.claims` and :mod:`.reclaiming` decide
 on one claim and one volume, :mod:`.controller` reads, asks them and writes; :mod:`.protection` keeps what is in use,
 :mod:`.ephemeral` makes the claims of volumes that live with their pod.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cloudcore.controllers.volumes.matching import find_volume, is_kept_for, why_not
 from protocol.objects.keys import Body
 from protocol.objects.storageclasses import (
     BIND_COMPLETED,
@@ -17,6 +16,7 @@ from protocol.objects.storageclasses import (
     states_class,
     waits_for_pod,
 )
+from protocol.objects.volumematching import find_volume, is_kept_for, why_not
 
 
 @dataclass(frozen=True, slots=True)

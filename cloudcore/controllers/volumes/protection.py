@@ -12,12 +12,11 @@ from cloudcore.client import Client
 from cloudcore.controllers.pods import is_deleting, is_terminated
 from cloudcore.controllers.runtime import DONE, Context, Result, Watching, own_keys
 from cloudcore.errors import NotFound
+from cloudcore.informers.indexes import BY_CLAIM, claims_of_pod
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.references import pod_references
 from protocol.objects.resources import CLAIMS, PERSISTENT_VOLUMES, PODS
 from protocol.objects.storageclasses import CLAIM_PROTECTION, VOLUME_PROTECTION
-
-_BY_CLAIM = "claim"
 
 
 def claims_of(pod: Body) -> list[ObjectKey]:
@@ -40,7 +39,7 @@ class ClaimProtectionController:
         self._client = context.client
         self._claims = context.informers.for_resource(CLAIMS)
         self._pods = context.informers.for_resource(PODS)
-        self._pods.add_index(_BY_CLAIM, lambda pod: (f"{key.namespace}/{key.name}" for key in claims_of(pod)))
+        self._pods.add_index(BY_CLAIM, claims_of_pod)
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow claims, and pods as they end."""
@@ -51,7 +50,7 @@ class ClaimProtectionController:
         claim = self._claims.get(key)
         if claim is None or not is_deleting(claim):
             return DONE
-        pods = self._pods.list(index=_BY_CLAIM, value=f"{key.namespace}/{key.name}")
+        pods = self._pods.list(index=BY_CLAIM, value=f"{key.namespace}/{key.name}")
         if not any(uses(pod) for pod in pods):
             await _let_go(self._client, key, claim, CLAIM_PROTECTION)
         return DONE

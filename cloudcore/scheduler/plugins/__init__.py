@@ -10,8 +10,17 @@ from cloudcore.scheduler.plugins.noderesources import NodeResourcesFit
 from cloudcore.scheduler.plugins.nodeunschedulable import NodeUnschedulable
 from cloudcore.scheduler.plugins.runtimeclass import RuntimeClassFilter
 from cloudcore.scheduler.plugins.tainttoleration import PreferNoSchedule, TaintToleration
+from cloudcore.scheduler.plugins.volumebinding import VolumeBinding
 
-FILTERS = (NodeUnschedulable, NodeNameFilter, TaintToleration, NodeAffinity, RuntimeClassFilter, NodeResourcesFit)
+FILTERS = (
+    NodeUnschedulable,
+    NodeNameFilter,
+    TaintToleration,
+    NodeAffinity,
+    RuntimeClassFilter,
+    VolumeBinding,
+    NodeResourcesFit,
+)
 SCORES = ((PreferNoSchedule, 3.0), (PreferredNodeAffinity, 2.0), (LeastAllocated, 1.0))
 """With the weights that Kubernetes gives them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -26,10 +27,7 @@ class NodeAffinity:
         mask = table.matches_all(shape.node_selector, rows)
         if shape.required is None:
             return mask
-        any_term: Mask = np.zeros_like(mask)
-        for term in shape.required:
-            any_term = any_term | _matches(term, table, rows)
-        return mask & any_term
+        return mask & matches_any(shape.required, table, rows)
 
     def reasons(self, shape: PodShape, table: NodeTable, rows: NDArray[np.intp]) -> Counter[str]:
         """Return the one reason there is."""
@@ -49,6 +47,14 @@ class PreferredNodeAffinity:
         for preference in shape.preferred:
             total = total + preference.weight * _matches(preference.term, table, rows)
         return total
+
+
+def matches_any(terms: Sequence[NodeTerm], table: NodeTable, rows: Rows) -> Mask:
+    """Return which of ``rows`` match at least one of ``terms``."""
+    mask: Mask = np.zeros(table.size, np.bool_)[rows]
+    for term in terms:
+        mask = mask | _matches(term, table, rows)
+    return mask
 
 
 def _matches(term: NodeTerm, table: NodeTable, rows: Rows) -> Mask:

@@ -23,6 +23,7 @@ from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, Uid
 from tests.support.controllers import LoopClock
 from tests.support.scheduling import node, pod, taint
+from tests.support.volumes import CLAIMS, CLASSES, VOLUMES, claim, storage_class, volume
 from tests.support.waiting import aeventually
 
 pytestmark = pytest.mark.looptime
@@ -317,3 +318,66 @@ async def test_explain_answers_for_any_pod() -> None:
         await w.on_a_node("web")
         explanation = w.scheduler.explain(pod("what-if", nodeSelector={"zone": "x"}))
         assert explanation.reasons == {"node(s) didn't match Pod's node affinity/selector": 1}
+
+
+async def test_a_pod_goes_where_the_volume_of_its_claim_is() -> None:
+    async with world() as w:
+        for name in ("edge-1", "edge-2", "edge-3"):
+            await w.add_node(node(name))
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+        await w.add_pod("web", volumes=volumes)
+        await w.told("web", '0/3 nodes are available: persistentvolumeclaim "data" not found.')
+        await w.client.create(CLAIMS, claim())
+        await w.told("web", "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+        await w.client.create(VOLUMES, volume(node="edge-2"))
+        bound = {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}
+        await w.client.patch(CLAIMS, "default", "data", {"metadata": bound, "spec": {"volumeName": "pv-1"}})
+        assert await w.on_a_node("web") == "edge-2"
+
+
+async def test_the_volume_of_a_claim_on_a_node_that_is_full_is_no_way_out() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        await w.client.create(VOLUMES, volume(node="edge-2"))
+        bound = {"pv.kubernetes.io/bind-completed": "yes"}
+        await w.client.create(CLAIMS, claim(annotations=bound, volumeName="pv-1"))
+        await w.add_pod("web", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
+        await w.told("web", "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.")
+
+
+async def test_a_claim_that_waits_for_its_pod_is_told_the_node_and_then_the_pod_is_bound() -> None:
+    async with world() as w:
+        for name in ("edge-1", "edge-2"):
+            await w.add_node(node(name))
+        await w.client.create(CLASSES, storage_class("local", volumeBindingMode="WaitForFirstConsumer"))
+        await w.client.create(CLAIMS, claim(storageClassName="local"))
+        await w.add_pod("web", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
+        await w.told("web", "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.")
+        await w.client.create(VOLUMES, volume(node="edge-2", storageClassName="local"))
+        await w.client.patch(VOLUMES, "", "pv-1", {"status": {"phase": "Available"}}, subresource="status")
+
+        async def chosen() -> str:
+            notes = (await w.client.get(CLAIMS, "default", "data"))["metadata"].get("annotations") or {}
+            return str(notes.get("volume.kubernetes.io/selected-node", ""))
+
+        assert await aeventually(chosen) == "edge-2"
+        assert await w.node_of("web") == ""
+        bound = {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}
+        await w.client.patch(CLAIMS, "default", "data", {"metadata": bound, "spec": {"volumeName": "pv-1"}})
+        assert await w.on_a_node("web") == "edge-2"
+
+
+async def test_a_claim_for_one_pod_is_one_pods() -> None:
+    async with world() as w:
+        await w.add_node(node("edge-1"))
+        await w.client.create(VOLUMES, volume(node="edge-1"))
+        bound = {"pv.kubernetes.io/bind-completed": "yes"}
+        await w.client.create(CLAIMS, claim(annotations=bound, volumeName="pv-1", accessModes=["ReadWriteOncePod"]))
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+        await w.add_pod("first", volumes=volumes)
+        assert await w.on_a_node("first") == "edge-1"
+        await w.add_pod("second", volumes=volumes)
+        await aeventually(lambda: w.notes.about("second"))
+        assert "ReadWriteOncePod access mode" in (w.notes.about("second"))[0][1]
+        await w.client.delete("pods", "default", "first", grace_s=0)
+        assert await w.on_a_node("second") == "edge-1"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cloudcore.controllers.volumes.matching import find_volume, why_not
+from protocol.objects.volumematching import find_volume, why_not
 from protocol.objects.keys import Body
 from tests.support.volumes import claim, volume
 
