@@ -276,7 +276,8 @@ def _decode(item: Item, limit_bytes: int = MAX_REPORT_BYTES) -> Body:
         body = msgpack.unpackb(item.body)
         # What msgpack can say and JSON cannot (bytes, other keys, deep nesting) must not get as far as the store.
         # The lists around it leave room for the object that it will be a part of.
-        orjson.dumps([[[[body]]]])
+        opaque = isinstance(body, dict) and isinstance(body.get("body"), bytes) and item.key.resource == POD_REQUEST
+        orjson.dumps([[[[{**body, "body": None} if opaque else body]]]])
     except (ValueError, TypeError, msgpack.UnpackException) as exc:
         raise Refused("Invalid", f"the report on {item.key} cannot be read: {exc}") from exc
     if not isinstance(body, dict):

@@ -23,6 +23,7 @@ from edgecore.metaserver.history import encoded, facets_of
 from edgecore.metaserver.http11 import Request
 from edgecore.metaserver.kinds import BY_RESOURCE, Kind
 from edgecore.metaserver.objects import Objects
+from edgecore.metaserver.openapi import openapi
 from edgecore.metaserver.passage import Passage
 from edgecore.metaserver.paths import WRITE_VERBS, Place, Query, place_of, split_target, verb_of
 from edgecore.metaserver.reviews import review
@@ -187,6 +188,8 @@ class Api:
             raise Failure("MethodNotAllowed", "the server does not allow this method on the requested resource")
         if path == "/version":
             return _json(200, _version(self._version))
+        if path.startswith("/openapi/") and (described := openapi(path)) is not None:
+            return _json(200, described)
         wanted = _aggregated(request.headers.get("accept", ""))
         found = document(path, aggregated=wanted)
         if found is None:

@@ -78,7 +78,7 @@ class Objects:
         Raises:
             Failure: The write does not apply.
         """
-        return predicted(self.get(write.key), write)
+        return None if isinstance(write.body, bytes) else predicted(self.get(write.key), write)
 
     def list(self, resource: str, namespace: str = "") -> Iterator[tuple[ObjectKey, Body]]:
         """Yield the objects of ``resource`` by namespace and name; only of one namespace, where one is given."""

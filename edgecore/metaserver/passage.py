@@ -148,7 +148,9 @@ class Passage:
                 if answer.code < 400:
                     self._land(write, answer.version)
                 return answer
-        self.queue.require_room(write)
+        if isinstance(write.body, bytes):
+            message = "while the cloud cannot be reached this device takes JSON only (kubectl: create -f, apply, patch)"
+            raise Failure("UnsupportedMediaType", message)
         async with self._keeping:
             self.queue.require_room(write)
             try:
@@ -220,7 +222,7 @@ class Passage:
 
     def _land(self, write: Write, version: int) -> None:
         """Go on showing a write until it comes down the link."""
-        if not version and write.verb != "delete":
+        if (not version and write.verb != "delete") or isinstance(write.body, bytes):
             return
         self._landing[write.id] = _Landing(write, version, self._loop.time() + LANDING_S)
         self._loop.call_later(LANDING_S, self._landed, write)

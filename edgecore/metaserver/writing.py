@@ -23,6 +23,7 @@ _PATCHES: Final[dict[str, type[Any]]] = {
     "application/strategic-merge-patch+json": dict,
     "application/apply-patch+yaml": dict,
 }
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 Seen = tuple[Body | None, int, str, int]
 """What the writer may have seen: the object as shown, its revision here, its uid, its content version."""
@@ -57,7 +58,7 @@ def write_of(request: Request, asked: tuple[str, Place, Query], author: Author, 
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = _body(verb, request, content_type)
     key = ObjectKey(place.resource, place.namespace, place.name)
-    if verb == "create" and not place.subresource:
+    if verb == "create" and not place.subresource and isinstance(body, dict):
         key = key._replace(name=_named(body, now))
     uid, version = _preconditions(verb, body, place, seen)
     return Write(
@@ -80,12 +81,14 @@ def write_of(request: Request, asked: tuple[str, Place, Query], author: Author, 
 def _body(verb: str, request: Request, content_type: str) -> Any:
     if verb == "delete" and not request.body:
         return {}
+    if content_type == PROTOBUF:
+        return request.body  # for the cloud, which has the schemas
     if verb == "patch":
         wanted: type[Any] | None = _PATCHES.get(content_type)
         if wanted is None:
             raise Failure("UnsupportedMediaType", f"accepted media types include: {', '.join(_PATCHES)}")
     elif content_type not in {"application/json", ""}:
-        raise Failure("UnsupportedMediaType", "this device takes application/json only")
+        raise Failure("UnsupportedMediaType", "this device takes application/json")
     else:
         wanted = dict
     try:

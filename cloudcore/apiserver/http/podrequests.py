@@ -10,6 +10,7 @@ remembered as well, for writes that leave nothing: deletions and statuses.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import orjson
@@ -23,6 +24,7 @@ from cloudcore.apiserver.get import get
 from cloudcore.apiserver.http.access import attributes_of
 from cloudcore.apiserver.http.authn import AUTHENTICATED, User
 from cloudcore.apiserver.http.authz import Authorizer, forbidden
+from cloudcore.apiserver.http.bodies import decode_object
 from cloudcore.apiserver.http.negotiation import patch_type
 from cloudcore.apiserver.http.paths import ResourcePath, parse_path
 from cloudcore.apiserver.http.query import Query
@@ -83,6 +85,8 @@ class PodRequests:
         return answer
 
     async def _perform(self, request: PodRequest) -> Body:
+        if isinstance(request.body, bytes):
+            request = replace(request, body=decode_object(request.body, request.content_type))
         place = parse_path(request.path)
         if place is None or not place.resource or request.verb not in _VERBS:
             raise NotFound("the server could not find the requested resource")
