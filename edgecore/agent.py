@@ -35,7 +35,7 @@ from edgecore.pods.leftovers import Leftovers
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.storage import PodStorage
-from edgecore.scheduler.gatekeeper import admission_families, gatekeeper
+from edgecore.scheduler.gatekeeper import ROOM, admission_families, gatekeeper, room_condition
 from edgecore.scheduler.holder import GroupHolder
 from edgecore.scheduler.pressure import PressureMonitor, Sources
 from edgecore.scheduler.pressuregate import PressureGate
@@ -179,16 +179,14 @@ class Agent:
             before=store.last_node_status(),
             pods=lambda: len(self.wanted.list(PODS)),
         )
+        waited = any(each["type"] == ROOM for each in before.get("conditions") or ())
+        self._reporter.room = lambda: room_condition(self._admission, waited=waited)
         self._sampling = PodSampling(self._wanted, machine.usage)
         fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
         self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
         self._groups = groups = machine.groups or PodGroups()
         if machine.groups is not None:
             self._pods.hold_by(GroupHolder(machine.groups))
-            self._reporter.groups_problem = lambda: groups.problem
-        self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)
-        self._groups = groups = machine.groups or PodGroups()
-        if machine.groups is not None:
             self._reporter.groups_problem = lambda: groups.problem
         self._pressure = self._watch_pressure(machine)
         self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)

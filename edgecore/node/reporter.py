@@ -79,6 +79,8 @@ class NodeReporter:
         """Returns the pressure conditions that hold; None where only the samples tell."""
         self.groups_problem: Callable[[], str] | None = None
         """Returns what is wrong with pods' control groups; None where the device's are not looked after."""
+        self.room: Callable[[], Body | None] = lambda: None
+        """Returns the condition that tells who waits for room, once somebody does or did; its time is set here."""
         self._latest: Sample | None = None
 
     def load(self) -> Load:
@@ -134,6 +136,9 @@ class NodeReporter:
             conditions = set_condition(conditions, runtime_condition(troubles), at=timestamp(wall))
         if self.groups_problem is not None:
             conditions = set_condition(conditions, groups_condition(self.groups_problem()), at=timestamp(wall))
+        room = self.room()
+        if room is not None:
+            conditions = set_condition(conditions, room, at=timestamp(wall))
         changed = conditions != self._conditions
         self._conditions = conditions
         due = self._reported_at is None or now - self._reported_at >= self._settings.status_s

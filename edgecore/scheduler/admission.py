@@ -69,6 +69,8 @@ class Admission:
         self._there: dict[Uid, Claim] = {}
         self._leaving: set[Uid] = set()
         self._queue: dict[Uid, Claim] = {}
+        self.waited = False
+        """Whether a pod has had to wait since the start."""
 
     # --- the gate -------------------------------------------------------------------------------------------------
 
@@ -198,6 +200,7 @@ class Admission:
             self._queue.pop(claim.uid, None)
             return problem
         self._queue[claim.uid] = claim
+        self.waited = True
         self._leaving.update(victims or ())
         return Wait(problem.reason, problem.message.removeprefix("Pod was rejected: "), tuple(victims or ()))
 

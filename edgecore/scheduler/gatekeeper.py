@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from edgecore.meta.base import Desired
 from edgecore.metrics.exposition import Family
@@ -13,6 +14,9 @@ from edgecore.scheduler.fitness import Site
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.podrequests import CPU, Amounts, known_amounts
 from protocol.objects.resources import NODES, RUNTIME_CLASSES
+
+ROOM: Final = "edge.aiokubeedge.io/RoomForPods"
+"""Type of the node condition that is False while pods wait for room."""
 
 
 def gatekeeper(node: str, desired: Desired, facts: Facts, allotment: Allotment, before: Body) -> Admission:
@@ -44,6 +48,24 @@ def gatekeeper(node: str, desired: Desired, facts: Facts, allotment: Allotment, 
 def is_smaller(now: Amounts, before: Amounts) -> bool:
     """Tell whether there is less of anything than there was."""
     return any(now.get(name, 0) < amount for name, amount in before.items())
+
+
+def room_condition(admission: Admission, *, waited: bool) -> Body | None:
+    """Return the node's condition :data:`ROOM`: who waits, and what those that do not are charged.
+
+    Args:
+        admission: Who decides.
+        waited: Whether the condition was told of before: a node on which nobody ever waits needs none.
+    """
+    waiting, charged, have = admission.queue(), admission.charged, admission.allocatable
+    if not waiting:
+        return _room("True", "RoomForAllPods", "no pod waits for room") if waited or admission.waited else None
+    sums = ", ".join(f"{name} {_base(name, charged[name]):g} of {_base(name, have.get(name, 0)):g}" for name in charged)
+    return _room("False", "PodsWait", f"{len(waiting)} pods wait for room; charged are {sums}")
+
+
+def _room(status: str, reason: str, message: str) -> Body:
+    return {"type": ROOM, "status": status, "reason": reason, "message": message}
 
 
 def admission_families(admission: Admission) -> Iterator[Family]:

@@ -33,6 +33,6 @@ def a_claimant(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container], **spec}}
 
 
-def a_gate(site: Site = SITE, *, smaller: bool = False, **allocatable: int) -> Admission:
+def a_gate(*, smaller: bool = False, devices: dict[str, int] | None = None, **allocatable: int) -> Admission:
     """Return a gate of a node with two cores, 1 GiB and room for ten pods, ``allocatable`` changing that."""
-    return Admission({**ALLOCATABLE, **allocatable}, site=lambda: site, smaller=smaller)
+    return Admission({**ALLOCATABLE, **allocatable, **(devices or {})}, site=lambda: SITE, smaller=smaller)

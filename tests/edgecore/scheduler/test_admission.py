@@ -52,7 +52,7 @@ def test_each_resource_and_unknown_ones(limits: dict[str, str], expected: str) -
 
 
 def test_a_device_that_the_node_has() -> None:
-    gate = a_gate(**{"example.com/camera": 1})
+    gate = a_gate(devices={"example.com/camera": 1})
     admit(gate, a_claimant("a", limits={"example.com/camera": "1"}))
     assert reason(gate.ask(a_claimant("b", limits={"example.com/camera": "1"}))) == "OutOfexample.com/camera"
 
