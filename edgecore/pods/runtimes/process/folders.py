@@ -104,7 +104,7 @@ class PodFolder:
         running = records.read(str(folder / records.RUNNING)) or {}
         same_boot = running["boot"] == proc.boot_id()
         if same_boot:
-            group = (records.read(str(folder / records.SPEC)) or {}).get("group")
+            group = (records.read(str(folder / records.SPEC)) or {}).get("cgroup")
             if group:
                 killing.thaw(os.path.dirname(group))  # the pod's, of v1: what is frozen does not die
                 killing.kill(group)
@@ -208,7 +208,7 @@ def _message_fields(spec: ContainerSpec, home: Path) -> records.Fields:
 
 def _group_fields(entry: Entry) -> records.Fields:
     fields = [("join", path) for path in entry.joins]
-    fields += [("group", entry.group)] if entry.group else []
+    fields += [("cgroup", entry.group)] if entry.group else []
     return fields + ([("memory_events", entry.memory_events)] if entry.memory_events else [])
 
 

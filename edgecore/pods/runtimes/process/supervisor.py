@@ -63,8 +63,8 @@ class Child:
 
     def kill(self) -> None:
         """Kill all of it that the supervisor can reach."""
-        if "group" in self.spec:
-            killing.kill(self.spec["group"])
+        if "cgroup" in self.spec:
+            killing.kill(self.spec["cgroup"])
         _signal_group(self.pid, _SIGKILL)
 
     def ran_out_of_memory(self) -> bool:
