@@ -26,6 +26,11 @@ FROM build AS cloudbuild
 RUN python3 -m venv --without-pip /opt/aiokubeedge \
     && /build/bin/pip --python /opt/aiokubeedge/bin/python install --quiet --no-index --find-links /wheels \
         'aiokubeedge[cloud,kubernetes,otel,snappy]'
+# 100 MB of schemas of the Kubernetes versions that are not ours.
+RUN cd /opt/aiokubeedge/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema \
+    && kept=$(/opt/aiokubeedge/bin/python -c \
+        'from cloudcore.apiserver.validation.schemas import KUBERNETES_VERSION as kept; print(kept)') \
+    && find . -mindepth 1 -maxdepth 1 -name 'v*' ! -name "v$kept*" -exec rm -r {} +
 
 FROM build AS edgebuild
 RUN python3 -m venv --without-pip /opt/aiokubeedge \

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -262,6 +263,38 @@ def restore(
     typer.echo(f"restored from {source}; start the daemon to serve it")
 
 
+@app.command("install-service")
+def install_service(
+    data_dir: DataDir,
+    user: Annotated[str, typer.Option(help="Whom it runs as; the data folder becomes theirs.")] = "root",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the systemd unit, and do nothing.")] = False,
+) -> None:
+    """Have systemd run the daemon, from now on and at each boot. Settings go into DATA_DIR/cloudcore.yaml."""
+    from protocol.services import Service, install, require_systemd  # noqa: PLC0415 - the other commands do without
+
+    service = Service("cloudcore", Path(sys.executable), data_dir.expanduser().absolute(), user)
+    if dry_run:
+        typer.echo(service.unit(), nl=False)
+        return
+    require_systemd()
+    _give(service.data_dir, user)
+    typer.echo(f"the daemon runs as {install(service)}")
+
+
+def _give(folder: Path, user: str) -> None:
+    """Make ``folder``, and give it and what is in it to ``user``.
+
+    Raises:
+        UsageError: There is no such user, or it cannot be done.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, user)
+    except (OSError, LookupError) as error:
+        raise UsageError(f"cannot give {folder} to {user}: {error}") from error
+
+
 @app.command()
 def manifests() -> None:
     """Print what a Kubernetes cluster needs for `run --store kubernetes`: a namespace, an account, its rights.
@@ -344,3 +377,7 @@ def _text(path: Path | None) -> str | None:
 def main() -> None:
     """Run the command; errors are one line. Exit status 2: wrong use; 1: it could not be done."""
     run_command("cloudcore", app)
+
+
+if __name__ == "__main__":  # how the systemd unit starts it
+    main()

@@ -21,6 +21,7 @@ from protocol.commands import run_command
 from protocol.errors import UsageError
 from protocol.linkconfiguration import LinkSection
 from protocol.objects.keys import NodeName
+from protocol.services import Service, install, require_systemd
 
 app = typer.Typer(
     name="edgecore",
@@ -55,7 +56,7 @@ def _link_setting(name: str) -> Any:
 
 
 @app.command()
-def join(
+def join(  # noqa: PLR0913, PLR0917
     data_dir: DataDir,
     server: Annotated[str, typer.Option(help="Enrolment address of the cloud: https://HOST:10002.")],
     node_name: Annotated[str, typer.Option(help="Name of this node; the token must be for it.")],
@@ -74,8 +75,22 @@ def join(
     docker_host: Annotated[
         str, typer.Option(help="Where a Docker Engine is looked for.", envvar="EDGECORE_DOCKER_HOST")
     ] = config.Settings.model_fields["docker_host"].default,
+    install_service: Annotated[
+        bool, typer.Option("--install-service", help="Have systemd run the agent, from now on and at each boot.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --install-service: print the systemd unit, and do nothing.")
+    ] = False,
 ) -> None:
     """Make this device a node of a cloud. Repeating it with the same token is safe."""
+    service = Service("edgecore", Path(sys.executable), data_dir.expanduser().absolute())
+    if dry_run:
+        if not install_service:
+            raise UsageError("--dry-run goes with --install-service")
+        typer.echo(service.unit(), nl=False)
+        return
+    if install_service:
+        require_systemd()  # before the token is used up
     from edgecore.join import Request, join  # noqa: PLC0415 - cryptography costs 8 MB and 50 ms
     from edgecore.node.identity import DataFolder  # noqa: PLC0415
     from edgecore.node.runtimes import docker_answers  # noqa: PLC0415
@@ -88,7 +103,10 @@ def join(
     identity = join(DataFolder(data_dir.expanduser().absolute()), request)
     if "docker" in runtimes and not runtime:
         typer.echo(f"found a Docker Engine at {docker_host}: pods of RuntimeClass docker can run here")
-    typer.echo(f"joined as node {identity.node}; start the agent: edgecore run --data-dir {data_dir}")
+    if install_service:
+        typer.echo(f"joined as node {identity.node}; the agent runs as {install(service)}")
+    else:
+        typer.echo(f"joined as node {identity.node}; start the agent: edgecore run --data-dir {data_dir}")
 
 
 @app.command()
@@ -173,6 +191,20 @@ def pods(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
 
 
 @app.command()
+def writes(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
+    """Show pods' writes that wait for the cloud, and those it has refused, from the data folder alone."""
+    from edgecore.metaserver.writeview import rows_of  # noqa: PLC0415
+    from edgecore.node.identity import DataFolder  # noqa: PLC0415
+    from edgecore.tables import writes_table  # noqa: PLC0415
+
+    rows = rows_of(DataFolder(data_dir.expanduser().absolute()).writes)
+    if output is Output.JSON:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        writes_table(rows)
+
+
+@app.command()
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed  # noqa: PLC0415
@@ -205,3 +237,7 @@ def _labels(pairs: list[str]) -> dict[str, str]:
 def main() -> None:
     """Run the command; errors are one line. Exit status 2: wrong use; 1: it could not be done."""
     run_command("edgecore", app)
+
+
+if __name__ == "__main__":  # how the systemd unit starts it
+    main()
