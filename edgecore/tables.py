@@ -65,10 +65,28 @@ def _live(live: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "traffic", f"{used:,} bytes today (UTC)"
     if live.get("metrics"):
         yield "metrics", f"http://{live['metrics']}/metrics"
+    if meta := live.get("metaserver"):
+        yield "metaserver", f"{meta['address']}, {meta['watches']} watches"
+        waiting, refused = meta["writesWaiting"], meta["writesRefused"]
+        if waiting or refused:
+            yield "writes", f"{waiting} wait for the cloud, {refused} were refused (edgecore writes)"
 
 
 def _owed(reports: int) -> str:
     return f"{reports} report{'s wait' if reports > 1 else ' waits'} for the cloud" if reports else "nothing"
+
+
+def writes_table(rows: list[dict[str, Any]]) -> None:
+    """Print pods' writes as a table."""
+    if not rows:
+        Console().print("No writes wait for the cloud, and none was refused.")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("AT", "POD", "VERB", "OBJECT", "STATE", "REASON"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(row["at"], row["pod"], row["verb"], row["object"], row["state"], row["reason"])
+    Console().print(table)
 
 
 def pods_table(rows: list[dict[str, Any]]) -> None:
