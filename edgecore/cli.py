@@ -205,6 +205,20 @@ def writes(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
 
 
 @app.command()
+def writes(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
+    """Show pods' writes that wait for the cloud, and those it has refused, from the data folder alone."""
+    from edgecore.metaserver.writeview import rows_of  # noqa: PLC0415
+    from edgecore.node.identity import DataFolder  # noqa: PLC0415
+    from edgecore.tables import writes_table  # noqa: PLC0415
+
+    rows = rows_of(DataFolder(data_dir.expanduser().absolute()).writes)
+    if output is Output.JSON:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        writes_table(rows)
+
+
+@app.command()
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed  # noqa: PLC0415
