@@ -31,11 +31,13 @@ from edgecore.metrics.gpus import Gpus
 from edgecore.metrics.machine import agent_families, machine_families
 from edgecore.metrics.sensors import Sensors
 from edgecore.metrics.usage import UsageSource
+from edgecore.node.addresses import bridge_address
 from edgecore.node.facts import Facts, gather
 from edgecore.node.identity import DataFolder, Identity, check_name, load_identity, offline_identity, write_private
 from edgecore.node.reporter import ReporterSettings
 from edgecore.node.sampler import HostSampler
 from edgecore.node.status import Allotment
+from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.runtimes.process.runtime import ProcessRuntime
 from edgecore.pods.runtimes.process.usage import ProcessUsage
@@ -148,6 +150,7 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
             reporter=ReporterSettings(status_s=settings.status_s),
             on_state=LinkRecord(folder.link, time.time).note,
             tokens=folder.tokens,
+            local_tokens=settings.metaserver,
             manifests=_manifests(settings, folder, identity),
             standalone=not identity.server,
         ),
@@ -167,19 +170,27 @@ async def _metaserver(
         yield dict
         return
     from edgecore.metaserver.access import Access  # noqa: PLC0415 - only where it is served
-    from edgecore.metaserver.metaserver import Metaserver, Setup, listening  # noqa: PLC0415
+    from edgecore.metaserver.credentials import credentials  # noqa: PLC0415
+    from edgecore.metaserver.metaserver import Metaserver, Setup, listening, listening_too  # noqa: PLC0415
 
+    own = listening("127.0.0.1", settings.metaserver_port)
+    port = own.getsockname()[1]
+    gateway = bridge_address(settings.docker_network) if "docker" in agent.runtimes else ""
+    bridge = listening_too(gateway, port) if gateway else None
+    proof = await credentials(folder.metaserver, ["127.0.0.1", *([gateway] if bridge else [])])
+    agent.serve(ApiAccess(port, proof.authority_pem, gateway=gateway if bridge else ""))
     setup = Setup(
-        (listening("127.0.0.1", settings.metaserver_port),),
-        tls=None,
+        (own, *([bridge] if bridge else [])),
+        tls=proof.context,
         folder=folder.writes,
         version=own_version(),
         rng=SystemRandom(),
     )
-    rights = Access(agent.tokens.ledger, agent.wanted)
+    rights = Access(agent.tokens.ledger, agent.wanted, lambda: proof.administrator)
     server = Metaserver(setup, agent.wanted, store, agent.requests, rights)
     async with server.running():
-        log.info("metaserver", address=server.address)
+        proof.write_kubeconfig(server.address)
+        log.info("metaserver", address=server.address, gateway=gateway if bridge else "")
         yield server.live
 
 
@@ -215,11 +226,11 @@ def _runtimes(
     usage: tuple[UsageSource, ...] = (ProcessUsage(folder.pods),)
     if "docker" not in names:
         return runtimes, usage
-    runtime, measured = _docker(settings, folder)
+    runtime, measured = _docker(settings, folder, groups)
     return [*runtimes, runtime], (*usage, measured)
 
 
-def _docker(settings: AgentSettings, folder: DataFolder) -> tuple[Runtime, UsageSource]:
+def _docker(settings: AgentSettings, folder: DataFolder, groups: PodGroups) -> tuple[Runtime, UsageSource]:
     """Return the Docker runtime, whose libraries no other device loads, and what measures its pods.
 
     Raises:
@@ -240,7 +251,7 @@ def _docker(settings: AgentSettings, folder: DataFolder) -> tuple[Runtime, Usage
         pause_image=settings.docker_pause_image,
     )
     engine = Engine(of_docker.host, of_docker.owner, of_docker.answer_timeout_s)
-    return DockerRuntime(of_docker, engine=engine), DockerUsage(engine, of_docker.host)
+    return DockerRuntime(of_docker, engine=engine, groups=groups), DockerUsage(engine, of_docker.host)
 
 
 def _exposition(folder: DataFolder, agent: Agent) -> Callable[[], str]:

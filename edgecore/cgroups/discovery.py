@@ -44,10 +44,12 @@ class Hierarchies:
     Attributes:
         version: Which version limits pods.
         controllers: Each controller's hierarchy, of those in :data:`WANTED` that there are; v2 has one for all.
+        others: Where further hierarchies are mounted, in which engines make groups too.
     """
 
     version: Version
     controllers: Mapping[str, Hierarchy]
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def hierarchies(mountinfo: str, membership: str, *, controllers_at: Callable[[Pa
         for name in WANTED:
             if mount.kind == "cgroup" and name in mount.options and name not in found:
                 found[name] = _hierarchy(mount, paths.get(name, "/"))
-    return None if {*LIMITING}.isdisjoint(found) else Hierarchies(1, found)
+    used = {each.point for each in found.values()}
+    others = tuple(dict.fromkeys(Path(mount.point) for mount in mounts if Path(mount.point) not in used))
+    return None if {*LIMITING}.isdisjoint(found) else Hierarchies(1, found, others)
 
 
 def _hierarchy(mount: _Mount, path: str) -> Hierarchy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -42,12 +42,14 @@ class Driver(ABC):
 
     Args:
         folders: Where each controller's groups are: folders of the control-group file system, which may not exist yet.
+        others: The same folder in hierarchies that are not used here, but by engines: what these leave is removed.
     """
 
     version: ClassVar[Version]
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path], others: Sequence[Path] = ()) -> None:
         self._folders = dict(folders)
+        self._others = tuple(others)
         self._places = tuple(dict.fromkeys(folders.values()))
 
     @property
@@ -121,6 +123,8 @@ class Driver(ABC):
 
     def remove(self, path: str) -> bool:
         """Remove a group and all within it, all of it empty of processes; tell whether it is gone."""
+        for other in self._others:
+            _remove(other / path)
         return all([_remove(place / path) for place in self._places])
 
     def freeze(self, path: str) -> bool:

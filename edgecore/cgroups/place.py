@@ -117,7 +117,7 @@ def settle(seen: Hierarchies, place: Place) -> Driver:
             usable[name] = folder
     if {*LIMITING}.isdisjoint(usable):
         raise problem or OSError(f"no controller limits pods in {place.path}")
-    return DriverV1(usable)
+    return DriverV1(usable, [point / place.path for point in seen.others])
 
 
 def _settle_v2(seen: Hierarchies, place: Place) -> dict[str, Path]:

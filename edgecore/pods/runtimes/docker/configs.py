@@ -47,6 +47,7 @@ class Surroundings:
         seccomp: Content of the seccomp profile, where the spec names one.
         podman: Whether the engine is Podman.
         oom_floor: The engine may set no ``oom_score_adj`` below this.
+        group: The control group, or slice, that its own is made in; empty for the engine's choice.
     """
 
     sandbox: str
@@ -57,10 +58,17 @@ class Surroundings:
     seccomp: str = ""
     podman: bool = False
     oom_floor: int = -1000
+    group: str = ""
 
 
 def sandbox_config(
-    spec: SandboxSpec, settings: DockerSettings, image: str, resolver: HostResolver, *, oom_floor: int = -1000
+    spec: SandboxSpec,
+    settings: DockerSettings,
+    image: str,
+    resolver: HostResolver,
+    *,
+    oom_floor: int = -1000,
+    group: str = "",
 ) -> Config:
     """Return the body that creates a pod's sandbox.
 
@@ -70,6 +78,7 @@ def sandbox_config(
         image: Its image.
         resolver: How the node resolves names.
         oom_floor: The engine may set no ``oom_score_adj`` below this.
+        group: The control group, or slice, that the sandbox's own is made in; empty for the engine's choice.
     """
     host: Config = {
         "NetworkMode": "host" if spec.host_network else settings.network,
@@ -84,6 +93,7 @@ def sandbox_config(
         "Sysctls": dict(spec.sysctls),
         "LogConfig": {"Type": "none", "Config": {}},
         **_dns(spec.dns, resolver),
+        **_parent(group),
     }
     config: Config = {"Image": image, "Labels": labels.of_sandbox(spec, owner=settings.owner), "HostConfig": host}
     if spec.host_pid:
@@ -93,6 +103,10 @@ def sandbox_config(
         host["PortBindings"] = _bindings(spec.ports)
         config["ExposedPorts"] = {name: {} for name in host["PortBindings"]}
     return config
+
+
+def _parent(group: str) -> Config:
+    return {"CgroupParent": group} if group else {}
 
 
 def _bindings(ports: Sequence[HostPort]) -> dict[str, list[Config]]:
@@ -154,6 +168,7 @@ def _host_config(spec: ContainerSpec, around: Surroundings, settings: DockerSett
         **_mounts((*spec.mounts, Mount(around.termination_file, spec.termination_path))),
         **_resources(spec.resources, settings, around.oom_floor),
         **_security(spec.security, around.seccomp),
+        **_parent(around.group),
     }
     if spec.sandbox is not None and spec.sandbox.host_pid:
         host["PidMode"] = "host"

@@ -53,12 +53,14 @@ class About:
         architecture: As Go spells it.
         podman: Whether it is Podman behind a compatible socket.
         folder: Where it keeps images, on its host.
+        cgroup_driver: Who makes its containers' control groups: ``cgroupfs``, ``systemd``, or ``none``.
     """
 
     version: str
     architecture: str
     podman: bool
     folder: str
+    cgroup_driver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Engine:
             architecture=_ARCHITECTURES.get(machine, machine),
             podman=any("podman" in name.lower() for name in names),
             folder=str(info.get("DockerRootDir") or ""),
+            cgroup_driver=str(info.get("CgroupDriver") or ""),
         )
 
     async def close(self) -> None:

@@ -19,11 +19,13 @@ from typing import Final
 
 import structlog
 
+from edgecore.cgroups.controls import PodGroups
 from edgecore.pods.runtimes.base import (
     ContainerId,
     ContainerSpec,
     ContainerState,
     ExecResult,
+    ExecTimedOut,
     Exit,
     ExitListener,
     NotRunning,
@@ -36,6 +38,7 @@ from edgecore.pods.runtimes.docker import configs, labels, states
 from edgecore.pods.runtimes.docker.commands import Commands
 from edgecore.pods.runtimes.docker.engine import About, Answer, Engine, EngineError
 from edgecore.pods.runtimes.docker.garbage import ImageGarbage
+from edgecore.pods.runtimes.docker.groups import parent_of
 from edgecore.pods.runtimes.docker.honoured import HONOURED
 from edgecore.pods.runtimes.docker.images import Images
 from edgecore.pods.runtimes.docker.lastwords import LastWords
@@ -61,6 +64,7 @@ class DockerRuntime:
         engine: A connection, for tests; by default one to ``settings.host``.
         rng: Source of jitter.
         wall: Reads the time, seconds since the epoch.
+        groups: Holds pods within their limits; without it, the engine holds their containers alone.
     """
 
     name = "docker"
@@ -73,8 +77,10 @@ class DockerRuntime:
         engine: Engine | None = None,
         rng: Random | None = None,
         wall: Callable[[], float] = time.time,
+        groups: PodGroups | None = None,
     ) -> None:
         self._settings = settings
+        self._groups = groups or PodGroups()
         self._engine = engine or Engine(settings.host, settings.owner, settings.answer_timeout_s)
         self._rng = rng or SystemRandom()
         self._wall = wall
@@ -173,10 +179,17 @@ class DockerRuntime:
         if not self._pause:
             self._pause = await self._images.ensure_pause(self._about)
         try:
-            return (await self._sandboxes.ensure(sandbox, self._pause)).address
+            group = await self._group(sandbox)
+            return (await self._sandboxes.ensure(sandbox, self._pause, group)).address
         except StartRefused:
             self._pause = ""  # Perhaps its image was removed: look again.
             raise
+
+    async def _group(self, sandbox: SandboxSpec) -> str:
+        try:
+            return await parent_of(sandbox, self._groups, self._about, self._settings.host)
+        except ValueError as error:
+            raise StartRefused("CreatePodSandboxError", str(error)) from None
 
     async def start(self, spec: ContainerSpec, tell: Teller = silent) -> ContainerState:
         """Fetch the image, create the container in the pod's sandbox and start it."""
@@ -200,6 +213,7 @@ class DockerRuntime:
             seccomp=self._seccomp(spec.security.seccomp),
             podman=self._about is not None and self._about.podman,
             oom_floor=self._sandboxes.oom_floor,
+            group=await self._group(spec.sandbox) if spec.sandbox is not None else "",
         )
         config = configs.container_config(spec, around, self._settings)
         self._starting.add(spec.id)
@@ -363,6 +377,8 @@ class DockerRuntime:
         state = self._known.get(container)
         if state is None or state.exit is not None:
             raise NotRunning(f"container {container.name} is not running")
+        if self._groups.is_paused(container.pod):
+            raise ExecTimedOut("the pod is paused")
         return await self._commands.exec(_docker_id(state), argv, timeout_s)
 
     def read_log(
@@ -395,6 +411,8 @@ class DockerRuntime:
         state = self._known.get(container)
         if state is None or state.exit is not None:
             return
+        if self._groups.is_paused(container.pod):
+            await self._groups.resume(container.pod)  # it could not end
         name = signals.Signals(number).name
         if number == signals.SIGTERM:
             inspected = await self._engine.inspect(_docker_id(state)) or {}
@@ -420,6 +438,7 @@ class DockerRuntime:
             for docker_id in found:
                 await self._engine.remove(docker_id)
             self._sandboxes.forget(pod)
+            await self._groups.remove_pod(pod)
             await asyncio.to_thread(self._last_words.forget_pod, pod)
         except OSError:
             self._known |= dropped

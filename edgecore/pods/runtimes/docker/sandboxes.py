@@ -76,8 +76,13 @@ class Sandboxes:
         if int((inspected.get("HostConfig") or {}).get("OomScoreAdj") or 0) == 0:
             self.oom_floor = 0
 
-    async def ensure(self, spec: SandboxSpec, image: str) -> Sandbox:
+    async def ensure(self, spec: SandboxSpec, image: str, group: str = "") -> Sandbox:
         """Return the pod's sandbox, which runs then.
+
+        Args:
+            spec: What the pod's containers share.
+            image: The sandbox's image.
+            group: The control group, or slice, that its own is made in.
 
         Raises:
             StartRefused: It cannot be made as specified.
@@ -87,7 +92,7 @@ class Sandboxes:
         inspected = await self._engine.inspect(held.id) if held is not None else None
         self._ended.discard(spec.pod)
         if held is None or inspected is None:
-            return await self._make(spec, image)
+            return await self._make(spec, image, group)
         return held if states.is_running(inspected) else await self._wake(spec.pod, held)
 
     async def _wake(self, pod: Uid, held: Sandbox) -> Sandbox:
@@ -100,19 +105,21 @@ class Sandboxes:
         self._held[pod] = Sandbox(held.id, states.address_of(inspected or {}))
         return self._held[pod]
 
-    async def _make(self, spec: SandboxSpec, image: str) -> Sandbox:
+    async def _make(self, spec: SandboxSpec, image: str, group: str) -> Sandbox:
         try:
-            inspected = await self._try(spec, image)
+            inspected = await self._try(spec, image, group)
         except EngineError as error:
-            inspected = await self._try_unprivileged(spec, image, error)
+            inspected = await self._try_unprivileged(spec, image, group, error)
         if inspected is None:
             raise StartRefused("CreatePodSandboxError", "Failed to create pod sandbox: it is gone at once")
         sandbox = Sandbox(inspected["Id"], states.address_of(inspected))
         self._held[spec.pod] = sandbox
         return sandbox
 
-    async def _try(self, spec: SandboxSpec, image: str) -> Mapping[str, Any] | None:
-        config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=self.oom_floor)
+    async def _try(self, spec: SandboxSpec, image: str, group: str) -> Mapping[str, Any] | None:
+        config = configs.sandbox_config(
+            spec, self._settings, image, self._resolver(), oom_floor=self.oom_floor, group=group
+        )
         name = labels.name_of_sandbox(spec)
         try:
             # What an agent left behind that died right here has the name, and is replaced.
@@ -123,7 +130,9 @@ class Sandboxes:
             raise
         return await self._engine.inspect(made)
 
-    async def _try_unprivileged(self, spec: SandboxSpec, image: str, error: EngineError) -> Mapping[str, Any] | None:
+    async def _try_unprivileged(
+        self, spec: SandboxSpec, image: str, group: str, error: EngineError
+    ) -> Mapping[str, Any] | None:
         """Try again as an engine must that may not shield processes from the kernel's choice of victims.
 
         Such an engine (rootless, or itself in a container) fails with words that name everything but the cause.
@@ -133,7 +142,7 @@ class Sandboxes:
             raise refusal from None
         self.oom_floor = 0
         try:
-            inspected = await self._try(spec, image)
+            inspected = await self._try(spec, image, group)
         except EngineError:
             self.oom_floor = _LEAST_OOM_SCORE
             raise refusal from None
