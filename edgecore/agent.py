@@ -30,6 +30,7 @@ from edgecore.node.facts import Facts
 from edgecore.node.reporter import NodeReporter, ReporterSettings
 from edgecore.node.sampler import Sampler
 from edgecore.node.status import Allotment
+from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.driver import PodsDriver
 from edgecore.pods.leftovers import Leftovers
 from edgecore.pods.runtimes.base import Runtime
@@ -90,6 +91,7 @@ class Options:
         wall_clock: Returns seconds since the epoch; all timers run on the event loop's clock.
         on_state: Told whenever the link's state changes.
         tokens: Where the tokens of pods' service accounts are kept; None for pods without.
+        local_tokens: Whether the device makes tokens itself while cut off: its metaserver takes them.
         manifests: The files of static pods; None for none.
         standalone: Whether the node has never joined a cloud, so that what it holds is all that is wanted.
     """
@@ -100,6 +102,7 @@ class Options:
     wall_clock: Callable[[], float] = time.time
     on_state: Callable[[LinkState], None] = lambda _: None
     tokens: Path | None = None
+    local_tokens: bool = False
     manifests: ManifestFolder | None = None
     standalone: bool = False
 
@@ -128,6 +131,8 @@ class Agent:
     ) -> None:
         options = options or Options()
         self._store = store
+        self.runtimes = tuple(machine.allotment.runtimes)
+        """The names of the runtimes, the default one first."""
         self._stopped = asyncio.Event()
         self._stop_pods = False
         self._pressure: PressureMonitor | None = None
@@ -224,6 +229,7 @@ class Agent:
             self._hub.requests,
             changed=lambda uid: self._pods.sources_changed(uid),  # noqa: PLW0108 - the driver is built after
             wall=options.wall_clock,
+            local=options.local_tokens,
         )
 
     def _static_pods(self, introduction: Introduction, options: Options) -> StaticPods | None:
@@ -260,6 +266,10 @@ class Agent:
     def requests(self) -> Requests:
         """What asks the cloud."""
         return self._hub.requests
+
+    def serve(self, api: ApiAccess) -> None:
+        """Let pods find the API that this device serves; before :meth:`run`."""
+        self._pods.serve(api)
 
     def reload(self, link: LinkSettings, daily_bytes: int) -> None:
         """Take over settings: the cap at once, the link's with its next session."""

@@ -187,6 +187,13 @@ def listening(host: str, port: int | None) -> socket.socket:
         raise UsageError(f"cannot listen on {host}:{port or 0}: {error.strerror or error}") from error
 
 
+def listening_too(host: str, port: int) -> socket.socket | None:
+    """Return a socket that listens at one more address, or None where that cannot be had: pods there do without."""
+    with contextlib.suppress(OSError):
+        return _bound(host, port)
+    return None
+
+
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.create_server((host, port), family=family, backlog=_BACKLOG)

@@ -17,6 +17,7 @@
         node.crt ca.crt
       meta/meta.db            the meta store; 0700
       pods/ docker/ volumes/  the runtimes' and the pods' own
+      metaserver/             its keys, and the administrator's kubeconfig; 0700
       tokens/                 the tokens of pods' service accounts, a file per pod; 0700
       writes/                 pods' writes that wait for the cloud, and those it refused; 0700
 """
@@ -145,6 +146,11 @@ class DataFolder:
     def volumes(self) -> Path:
         """The folder of the pods' volumes and notes."""
         return self.root / "volumes"
+
+    @property
+    def metaserver(self) -> Path:
+        """The folder of the metaserver's keys, and of the administrator's kubeconfig."""
+        return self.root / "metaserver"
 
     @property
     def tokens(self) -> Path:

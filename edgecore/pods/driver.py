@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from edgecore.meta.base import Applied, Desired, Reports
+from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.events import (
     Booted,
     ClearPod,
@@ -262,6 +263,10 @@ class PodsDriver:
     def holds(self) -> dict[Uid, Hold]:
         """Return how far each pod that is to run is held back."""
         return self._machine.holds()
+
+    def serve(self, api: ApiAccess) -> None:
+        """Let containers that start from now on find the API that this device serves."""
+        self._performer.api = api
 
     def sources_changed(self, pod: Uid) -> None:
         """Take note that something a pod's volumes are made of has changed, and is no object of the slice."""

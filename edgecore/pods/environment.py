@@ -22,14 +22,20 @@ class User:
     groups: tuple[int, ...]
 
 
-def environment(pod: Body, container: Body, sources: Sources) -> dict[str, str]:
-    """Return the container's variables: those of ``envFrom``, then those of ``env``, later ones winning.
+def environment(pod: Body, container: Body, sources: Sources, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the container's variables: those given, then ``envFrom``, then ``env``, later ones winning.
+
+    Args:
+        pod: The pod.
+        container: Its spec.
+        sources: Where values come from.
+        given: What each container of this node has.
 
     Raises:
         ReferenceMissing: A ConfigMap, Secret or key it needs is not here.
     """
     metadata, spec = pod["metadata"], pod["spec"]
-    found = {"HOSTNAME": str(spec.get("hostname") or metadata["name"])}
+    found = {"HOSTNAME": str(spec.get("hostname") or metadata["name"]), **(given or {})}
     for source in container.get("envFrom") or ():
         found.update(_bulk(source, sources))
     for variable in container.get("env") or ():

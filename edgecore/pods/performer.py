@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from edgecore.meta.base import Desired, Reports
+from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.containerspec import container_spec, sandbox
 from edgecore.pods.environment import environment
 from edgecore.pods.events import (
@@ -77,6 +78,8 @@ class Performer:
         """Slows pods down and pauses them."""
         self._tokens = tokens
         self._recorder = EventRecorder(settings.node_name)
+        self.api: ApiAccess | None = None
+        """The API that this device serves to its pods, while it does."""
 
     async def perform(self, instruction: Instruction) -> Event | None:
         """Carry ``instruction`` out and return what came of it, if the machine waits for that.
@@ -144,7 +147,8 @@ class Performer:
         specs = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
         spec = next(one for one in specs if one["name"] == container.name)
         sources = self._sources(pod, address)
-        variables = environment(pod, spec, sources)
+        given = {} if self.api is None else self.api.variables(own_network=bool(address))
+        variables = environment(pod, spec, sources, given)
         return container_spec(
             pod,
             spec,
@@ -157,7 +161,8 @@ class Performer:
 
     def _sources(self, pod: Body, address: str = "") -> PodSources:
         node, host_ip = self._settings.node_name, self._settings.host_ip
-        return PodSources(pod, self._desired, node, host_ip, address, self._tokens)
+        authority = "" if self.api is None else self.api.authority_pem
+        return PodSources(pod, self._desired, node, host_ip, address, self._tokens, authority)
 
     def runtime_of(self, pod: Body) -> Runtime:
         """Return what runs the pod.

@@ -15,6 +15,7 @@ from protocol.errors import AiokubeedgeError
 from protocol.objects.keys import Body, ObjectKey
 from protocol.objects.quantities import parse_quantity
 from protocol.objects.resources import CLAIMS, CONFIG_MAPS, NODES, PERSISTENT_VOLUMES, SECRETS
+from protocol.objects.wellknown import ROOT_CA
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
@@ -105,6 +106,7 @@ class PodSources:
         host_ip: Its address.
         pod_ip: The pod's own address; empty where it uses the node's, or where it is not known yet.
         tokens: Where its service account's tokens come from, if anywhere.
+        authority_pem: The authority of the API on this device; in ``ca.crt`` beside the cloud's.
     """
 
     pod: Body
@@ -113,6 +115,7 @@ class PodSources:
     host_ip: str
     pod_ip: str = ""
     tokens: TokenSource | None = None
+    authority_pem: str = ""
 
     def config_map(self, name: str) -> Mapping[str, bytes] | None:
         """Return ``data`` and ``binaryData`` together."""
@@ -120,6 +123,8 @@ class PodSources:
         if body is None:
             return None
         text = {key: value.encode() for key, value in (body.get("data") or {}).items()}
+        if name == ROOT_CA and self.authority_pem and "ca.crt" in text:
+            text["ca.crt"] = text["ca.crt"].rstrip() + b"\n" + self.authority_pem.encode()
         return text | _decoded(body.get("binaryData") or {}, f'configmap "{name}"')
 
     def secret(self, name: str) -> Mapping[str, bytes] | None:
