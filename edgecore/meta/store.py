@@ -56,6 +56,7 @@ class MetaStore:
         self._subscribers: list[Subscriber] = []
         self._on_owed: Callable[[Sequence[Owed]], None] | None = None
         self._put_off: set[ObjectKey] = set()
+        self._on_status: Callable[[ObjectKey], None] = lambda _: None
         self.static_uid: Callable[[ObjectKey], Uid | None] = lambda _: None
         """Returns the uid of the static pod of a name: its reports are kept though no object of that uid is held."""
         snapshot = engine.load()
