@@ -21,6 +21,7 @@ import msgpack
 import structlog
 
 from cloudcore.apiserver.podrequest import PodRequest
+from cloudcore.apiserver.subresources.token import audiences_of
 from cloudcore.client import Client
 from cloudcore.errors import (
     AlreadyExists,
@@ -234,6 +235,7 @@ class Upstream:
         record = self._router.record(pod)
         if record is None or record.uid != spec["boundObjectRef"]["uid"] or self._router.node_of(pod) != node:
             raise Refused("Forbidden", f"no such pod is bound to node {node}: {pod}")
+        foreign = set(spec.get("audiences") or ()) - audiences_of(record.decode()["spec"])
         if foreign:
             raise Refused("Forbidden", f"{pod} asks for no token for the audience {sorted(foreign)[0]}")
         if self._mint is None:
