@@ -32,7 +32,7 @@ test: $(STAMP) ## Every test, real processes and kubectl included
 	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal -q # fixed, so that a simulation repeats exactly
 
 compose-test: $(STAMP) build/base-image.tar wheels ## The images and docker-compose.yml on a Docker Engine of our own, as root
-	@AIOKUBEEDGE_BASE_IMAGE=$(CURDIR)/build/base-image.tar $(BIN)/pytest tests/e2e/test_compose.py -q --timeout 600
+	@AIOKUBEEDGE_BASE_IMAGE=$(CURDIR)/build/base-image.tar $(BIN)/pytest tests/e2e/test_compose.py tests/e2e/test_packaging.py -q --timeout 600
 
 build/base-image.tar: .ci/base-image
 	@rm -f $@ && .ci/base-image $@
