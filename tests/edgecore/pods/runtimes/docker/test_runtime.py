@@ -27,6 +27,7 @@ from edgecore.pods.runtimes.docker.runtime import DockerRuntime
 from edgecore.pods.runtimes.docker.settings import DockerSettings
 from edgecore.pods.runtimes.specs import Credentials, Dns, HostAlias, HostPort, Resources, SandboxSpec, Security
 from tests.contracts.runtime import POD, Ears, RuntimeContract, container
+from tests.support.controlgroups import GroupBench, missing
 from tests.support.dockers import BUSYBOX_IMAGE, PAGE, WEB_IMAGE, DockerEngine
 from tests.support.imageregistry import image_registry
 from tests.support.waiting import aeventually
@@ -376,3 +377,30 @@ class Told:
     async def __call__(self, reason: str, message: str, warning: bool) -> None:
         assert "se:cret" not in message
         self.reasons.append(reason)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "there are control groups")
+async def test_a_pod_is_in_the_agents_tree_paused_there_and_removed_from_it(stage: DockerStage, tmp_path: Path) -> None:
+    bench, ears = GroupBench(tmp_path), Ears()
+    runtime = DockerRuntime(stage.docker.settings(stage.root), groups=bench.groups)
+    stage.runtimes.append(runtime)
+    try:
+        await runtime.open(ears)
+        together = sandbox(quality="Burstable", resources=Resources(memory_limit_bytes=64 << 20))
+        spec = ContainerSpec(container(), "default", "web", BUSYBOX_IMAGE, ("sh", "-c", RUN), sandbox=together)
+        await runtime.start(spec)
+        limit = bench.folder("memory", f"burstable/pod{POD}") / "memory.limit_in_bytes"
+        assert not limit.exists() or int(limit.read_text()) == 64 << 20
+        used = await bench.groups.usage(POD)
+        assert used is not None
+        assert used.pids >= 2  # the sandbox and the container
+        assert await bench.groups.pause(POD)
+        assert await bench.groups.paused() == {POD}
+        await runtime.signal(container(), 15)
+        ended = await ears.next()
+        assert ended.exit is not None
+        assert ended.exit.exit_code == 143
+        await runtime.remove_pod(POD)
+        assert await bench.groups.pods() == set()
+    finally:
+        await bench.clean()
