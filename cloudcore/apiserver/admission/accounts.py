@@ -33,7 +33,7 @@ class ServiceAccounts:
     """Kubernetes' plugin ServiceAccount, for pods of the edge.
 
     The token's volume is given to pods whose RuntimeClass says that they run in containers; what runs as plain
-    processes gets none (``docs/decisions``, "tokens on devices").
+    processes gets it with ``automountServiceAccountToken: true`` (``docs/decisions``, "tokens on devices").
 
     Args:
         rng: Makes the suffix of the volume's name.
@@ -66,7 +66,9 @@ class ServiceAccounts:
             return
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = account["imagePullSecrets"]
-        if _wants_token(spec, account) and await _has_mounts(admission, spec):
+        # What runs as plain processes gets the volume where somebody says so: it costs a start some ms.
+        wanted = _automount(spec, account)
+        if wanted or (wanted is None and await _has_mounts(admission, spec)):
             self._add_volume(spec)
 
     async def _account(self, admission: Admission, name: str) -> Body | None:
@@ -108,11 +110,12 @@ def token_volume(name: str) -> dict[str, Any]:
     return {"name": name, "projected": {"defaultMode": 420, "sources": sources}}
 
 
-def _wants_token(spec: Body, account: Body) -> bool:
+def _automount(spec: Body, account: Body) -> bool | None:
+    """Return what the pod says about the volume, or else its account; None where both leave it open."""
     for said in (spec.get("automountServiceAccountToken"), account.get("automountServiceAccountToken")):
         if said is not None:
             return bool(said)
-    return True
+    return None
 
 
 async def _has_mounts(admission: Admission, spec: Body) -> bool:

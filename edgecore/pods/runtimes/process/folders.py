@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from edgecore.cgroups import killing
 from edgecore.cgroups.drivers import Entry
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, StartRefused
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, ContainerState, Exit, Mount, StartRefused
 from edgecore.pods.runtimes.process import lastwords, proc, records, spawn
 from edgecore.pods.trees import remove_tree
 from protocol.objects.keys import Uid
@@ -22,6 +22,9 @@ VOLUME_ROOT = "VOLUME_ROOT"
 """Environment variable that names the container's own folder, in which its volumes are."""
 
 LOST_EXIT_CODE = 137
+
+ACCOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where in-cluster clients look for the service account's token, and nowhere else (:mod:`.privatemounts`)."""
 _NO_GROUP = Entry()
 
 
@@ -155,6 +158,7 @@ class PodFolder:
         fields += [("user", str(spec.user))] if spec.user is not None else []
         fields += [("group", str(spec.group))] if spec.group is not None else []
         fields += [("groups", str(group)) for group in spec.groups]
+        fields += [("account", str(mount.source)) for mount in spec.mounts if _is_accounts(mount)]
         fields += [("oom_score", str(spec.resources.oom_score_adj)), *_group_fields(entry)]
         fields += [("arg", argument) for argument in spec.argv]
         fields += [("env", f"{name}={value}") for name, value in environment.items()]
@@ -180,7 +184,12 @@ class PodFolder:
             os.chown(home, spec.user or 0, spec.group if spec.group is not None else spec.user or 0)
         # Outer mounts first, so that one mount may lie within another.
         for mount in sorted(spec.mounts, key=lambda mount: len(PurePosixPath(mount.path).parts)):
-            _link(home, mount.path, mount.source)
+            try:
+                _link(home, mount.path, mount.source)
+            except StartRefused:
+                # Kubernetes put it there, not the pod's author; it is in its own place too (privatemounts).
+                if not _is_accounts(mount):
+                    raise
         return home
 
 
@@ -230,6 +239,11 @@ def _inside(home: Path, path: str) -> Path:
     if not parts or ".." in parts:
         raise StartRefused("CreateContainerConfigError", f"mountPath {path!r} does not stay in the container's folder")
     return home.joinpath(*parts)
+
+
+def _is_accounts(mount: Mount) -> bool:
+    """Tell whether the mount is where clients look for the service account, and can be put there."""
+    return mount.path == ACCOUNT_PATH and os.geteuid() == 0
 
 
 def _link(home: Path, mount_path: str, source: Path) -> None:

@@ -99,6 +99,8 @@ def _execute(spec: records.Fields, pipes: Pipes) -> None:
     _offer(one.get("oom_score", ""))
     _set_streams(pipes)
     _reset_signals()
+    if "account" in one:
+        _show_account(one["account"])
     os.chdir(one["cwd"])
     os.umask(0o022)
     _set_user(one, [int(value) for name, value in spec if name == "groups"])
@@ -133,6 +135,15 @@ def _reset_signals() -> None:
     # Python ignores these two; an ignored signal stays ignored through exec, and a pipeline needs SIGPIPE.
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
+
+
+def _show_account(source: str) -> None:
+    from edgecore.pods.runtimes.process import privatemounts  # only where it is needed: it loads ctypes  # noqa: PLC0415
+
+    try:
+        privatemounts.show_account(source)
+    except OSError:
+        return  # an agent without the right to mount: the volume is in the container's folder all the same
 
 
 def _set_user(one: dict[str, str], groups: list[int]) -> None:
