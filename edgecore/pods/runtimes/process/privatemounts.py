@@ -14,7 +14,7 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1
 
 
 def show_account(source: str) -> None:
-    """Show the folder ``source`` at ``/var/run/secrets/kubernetes.io/serviceaccount``, to this process and its children alone.
+    """Show the folder ``source`` where clients look for the account, to this process and its children alone.
 
     What else the host has in ``/run/secrets`` they no longer see. Mounts that the host makes later reach them, theirs
     never reach the host.
