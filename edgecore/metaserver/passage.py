@@ -207,7 +207,8 @@ class Passage:
         return True
 
     async def _settle(self, write: Write, answer: Answer) -> None:
-        if answer.code < 400:
+        gone = write.verb == "delete" and answer.code == 404  # by this very write, perhaps, whose answer was lost
+        if answer.code < 400 or gone:
             self._land(write, answer.version)
             for follower in self.queue.settled(write.id, answer.version):
                 await asyncio.to_thread(self._folder.keep, follower)

@@ -88,6 +88,34 @@ def up() -> list[Item]:
     ]
 
 
+_REQUEST_ID: Final = "0d9f7a4e-52a4-4f5e-9a55-0c5b7d1f2a11"
+
+
+def pod_request() -> Item:
+    """Return what a pod asks of the API through its node."""
+    author = {"namespace": "default", "account": "app", "pod": "web", "uid": examples.POD_UID}
+    asked = {
+        "author": author,
+        "verb": "patch",
+        "path": "/api/v1/namespaces/default/configmaps/settings",
+        "key": ["configmaps", "default", "settings"],
+        "subresource": "",
+        "content_type": "application/merge-patch+json",
+        "query": {"fieldManager": "app"},
+        "body": {"data": {"a": "b"}},
+        "uid": "4c1f0a70-0000-4000-8000-000000000003",
+        "version": 103,
+    }
+    return _item(Op.COMMAND, "pods/request", "default", "web", body=packed(asked), id=_REQUEST_ID)
+
+
+def pod_answer() -> Item:
+    """Return the answer to it."""
+    failure = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409}
+    told = packed({"code": 409, "body": failure, "version": 0})
+    return _item(Op.COMMAND, "answer", "default", _REQUEST_ID, body=told, id=_REQUEST_ID)
+
+
 def holding() -> list[InventoryEntry]:
     """Return what an edge holds that has taken all that :func:`down` puts."""
     return [InventoryEntry(item.key, item.uid, item.version) for item in down() if item.op is Op.PUT]
@@ -191,6 +219,12 @@ def frames() -> dict[str, Json]:
         ),
         "batch-up": _frame(
             "BATCH of one item of each kind that goes up", types.BATCH, payloads.encode_batch(1, 0, up())
+        ),
+        "batch-pod-request": _frame(
+            "BATCH of a pod's request of the API", types.BATCH, payloads.encode_batch(2, 1, [pod_request()])
+        ),
+        "batch-pod-answer": _frame(
+            "BATCH of the answer to a pod's request", types.BATCH, payloads.encode_batch(2, 1, [pod_answer()])
         ),
         "batch-timed": _frame(
             "BATCH whose times are asked for", types.BATCH, payloads.encode_batch(2, 1, up()[2:3], timed=True)

@@ -7,6 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from cloudcore.apiserver.podrequest import PodRequest
 from cloudcore.errors import (
     AlreadyExists,
     Conflict,
@@ -410,3 +411,49 @@ async def test_a_mirror_does_not_take_another_pods_name() -> None:
         verdict = await settle_one(c, asked(mirror("web-n1")))
         assert (verdict.outcome.name, verdict.code) == ("REJECTED", "AlreadyExists")
         assert await uid_of(c, "web-n1") == pod["metadata"]["uid"]
+
+
+def asked_by(uid: str, *, account: str = "default", pod: str = "web", **changes: Any) -> Item:
+    author = {"namespace": "default", "account": account, "pod": pod, "uid": uid}
+    body = {"author": author, "verb": "get", "path": "/api/v1/namespaces/default/configmaps/a", "query": {}}
+    return report("pods/request", "web", {**body, "version": 0, **changes}, op=Op.COMMAND)
+
+
+async def test_only_a_pod_of_the_node_asks_and_only_as_its_own_account() -> None:
+    performed: list[PodRequest] = []
+
+    async def perform(request: PodRequest) -> Body:
+        performed.append(request)
+        return {"code": 200, "body": {}, "version": 0}
+
+    async with cloud() as c:
+        c.hub.upstream._perform = perform
+        await c.add_node("n1")
+        await c.add_node("n2")
+        await c.add_pod("web", "n1")
+        await c.add_pod("other", "n2")
+        await settle()
+        uid = await uid_of(c, "web")
+        other = await uid_of(c, "other")
+        stolen = asked_by(other, pod="other")._replace(key=ObjectKey("pods/request", "default", "other"))
+        for item in (asked_by("another"), asked_by(uid, account="admin"), stolen):
+            assert (await settle_one(c, item)).code == "Forbidden"
+        for item in (
+            asked_by(uid, pod="other"),
+            asked_by(uid, verb=5),
+            asked_by(uid, query=[]),
+            asked_by(uid, version="1"),
+            asked_by(uid, author=None),
+        ):
+            assert (await settle_one(c, item)).code == "Invalid"
+        assert performed == []
+        assert (await settle_one(c, asked_by(uid))).outcome.name == "APPLIED"
+        assert [(each.account, each.pod) for each in performed] == [("default", "web")]
+
+
+async def test_a_cloud_that_passes_nothing_on_says_so() -> None:
+    async with cloud() as c:
+        await c.add_node("n1")
+        await c.add_pod("web", "n1")
+        await settle()
+        assert (await settle_one(c, asked_by(await uid_of(c, "web")))).code == "MethodNotAllowed"

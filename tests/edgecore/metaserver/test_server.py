@@ -347,3 +347,14 @@ async def test_the_clouds_own_trouble_refuses_nothing(tmp_path: Path) -> None:
 def test_a_port_that_was_asked_for_must_be_had() -> None:
     with listening("127.0.0.1", None) as taken, pytest.raises(UsageError):
         listening("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_what_is_gone_already_counts_as_deleted(tmp_path: Path) -> None:
+    async with served(tmp_path) as it:
+        await it.ask("DELETE", "/api/v1/namespaces/default/configmaps/colours")
+        code, _ = await it.ask("GET", "/api/v1/namespaces/default/configmaps/colours")
+        assert code == 404
+        it.cloud.code = 404
+        it.cloud.connect(up=True)
+        await aeventually(lambda: it.server.live()["writesWaiting"] == 0)
+        assert it.server.live()["writesRefused"] == 0
