@@ -27,6 +27,7 @@ BENCHMARKS = {
     "dockerstart": ["--quick"],
     "memory": ["--quick"],
     "footprint": ["--quick"],
+    "edgestart": ["--quick"],
 }
 """Each benchmark, and what makes it quick."""
 
