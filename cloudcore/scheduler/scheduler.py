@@ -133,6 +133,9 @@ class Scheduler:
             log.exception("pod cannot be judged", object=str(pod.key))
             self._queue.retry(pod, self._clock.monotonic())
             return
+        if volumes.binding:
+            self._queue.unschedulable(pod, EVERYTHING, self._clock.monotonic(), failed=False)
+            return
         if outcome is None:
             outcome = Explanation(self._cycle.table.count(), pod_reason=volumes.problem)
         if isinstance(outcome, Placement) and volumes.waiting:

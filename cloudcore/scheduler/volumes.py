@@ -59,11 +59,13 @@ class Restriction:
         places: For each claim that is bound to a place, or can be, the terms of which a node must match one.
         waiting: Claims that are to be told the node that is chosen.
         problem: Why the pod can go nowhere now, whatever the node; empty if it can.
+        binding: Whether a node has been chosen and claims are just being bound there: there is nothing to complain of.
     """
 
     places: tuple[Alternatives, ...] = ()
     waiting: tuple[ObjectKey, ...] = ()
     problem: str = ""
+    binding: bool = False
 
 
 NONE = Restriction()
@@ -80,6 +82,8 @@ def restriction(pod: Body, lookup: ClaimLookup) -> Restriction:
         problem = _problem(pod, key, claim, lookup)
         if problem or claim is None:
             return Restriction(problem=problem)
+        if not is_bound(claim) and annotation(claim, SELECTED_NODE):
+            return Restriction(problem=f'persistentvolumeclaim "{key.name}" is being bound', binding=True)
         if not is_bound(claim):
             waiting.append(key)
             places += _candidates(claim, lookup)
@@ -99,8 +103,6 @@ def _problem(pod: Body, key: ObjectKey, claim: Body | None, lookup: ClaimLookup)
             return f'persistentvolume "{name}" not found'
     elif not waits_for_pod(lookup.storage_class(class_of(claim))):
         return "pod has unbound immediate PersistentVolumeClaims"
-    elif annotation(claim, SELECTED_NODE):
-        return f'persistentvolumeclaim "{key.name}" is being bound'
     exclusive = _EXCLUSIVE in (claim["spec"].get("accessModes") or ())
     if exclusive and any(user["metadata"]["uid"] != pod["metadata"]["uid"] for user in lookup.users(key)):
         return "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
