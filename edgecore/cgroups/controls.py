@@ -13,10 +13,10 @@ import structlog
 from edgecore.cgroups.base import PodsRoom, PodUse
 from edgecore.cgroups.discovery import LIMITING, Hierarchies, discover
 from edgecore.cgroups.drivers import Entry
-from edgecore.cgroups.groups import GroupTree
+from edgecore.cgroups.groups import GroupTree, remove_abandoned
 from edgecore.cgroups.layout import Bounds, shares_of
 from edgecore.cgroups.notes import Notes
-from edgecore.cgroups.place import choose, settle
+from edgecore.cgroups.place import TOP, choose, settle
 from protocol.objects.keys import Uid
 from protocol.objects.qos import QosClass
 
@@ -180,6 +180,8 @@ def open_groups(settings: GroupSettings, *, seen: Hierarchies | None = None) -> 
         driver = settle(found, place)
         tree = GroupTree(driver, Notes(settings.notes), path=f"/{place.path}", cpus=settings.cpus)
         tree.open(_allocatable(settings))
+        if place.path.startswith(f"{TOP}/"):
+            remove_abandoned(driver.beside())
     except OSError as error:
         return _without(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     missing = sorted({*LIMITING} - driver.controllers)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from edgecore.cgroups import killing
 from edgecore.cgroups.base import PodUse
@@ -61,6 +61,11 @@ class Driver(ABC):
     def places(self) -> tuple[Path, ...]:
         """The folders themselves, each once."""
         return self._places
+
+    def beside(self) -> Self:
+        """Return a driver of the folder that contains this one's."""
+        folders = {controller: folder.parent for controller, folder in self._folders.items()}
+        return type(self)(folders, [other.parent for other in self._others])
 
     def at(self, controller: str, path: str, file: str = "") -> Path | None:
         """Return the folder of a group in a controller's hierarchy, or a file of it; None without the controller."""

@@ -6,9 +6,11 @@ is called in threads (by :class:`edgecore.cgroups.controls.PodGroups`), and one 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +27,8 @@ from protocol.objects.qos import QosClass
 log = structlog.get_logger(__name__)
 
 _LEAST_QUOTA_US: Final = 1_000
+_TAKE_TRIES: Final = 10
+_TAKE_PAUSE_S: Final = 0.02
 
 
 class GroupTree:
@@ -65,8 +69,7 @@ class GroupTree:
             OSError: The kernel refuses, or another agent has the tree.
         """
         with self._lock:
-            self._driver.make("", Bounds(), inner=True)
-            self._claim = _claim(self._driver.places[0])
+            self._claim = self._take()
             self._notes.load()
             for uid, note in self._notes.held.items():
                 if not self._driver.exists(pod_folder(note.quality, uid)):
@@ -76,6 +79,23 @@ class GroupTree:
                     self._driver.make(folder, Bounds(), inner=True)
             self._balance()
             self._hold_to(allocatable)
+
+    def _take(self) -> int:
+        """Make the tree's folder and lock it, though another agent may just be removing it as abandoned.
+
+        Raises:
+            OSError: The kernel refuses, or another agent has the tree.
+        """
+        folder = self._driver.places[0]
+        for _ in range(_TAKE_TRIES):
+            self._driver.make("", Bounds(), inner=True)
+            descriptor = claim(folder)
+            if descriptor >= 0 and folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
+            if descriptor >= 0:
+                os.close(descriptor)
+            time.sleep(_TAKE_PAUSE_S)
+        raise OSError(errno.EBUSY, "another agent has this tree of control groups", str(folder))
 
     def _hold_to(self, allocatable: Bounds) -> None:
         promised = class_bounds((note.bounds for note in self._notes.held.values()), "Burstable")
@@ -289,16 +309,34 @@ def _join(path: str, inner: str) -> str:
     return path if inner == "." else f"{path}/{inner}"
 
 
-def _claim(folder: Path) -> int:
-    """Lock a tree for this agent; the lock ends with the process, whatever becomes of it.
-
-    Raises:
-        OSError: Another agent has it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def claim(folder: Path) -> int:
+    """Lock a tree for this process, with which the lock ends; return a descriptor, or -1 where another has it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except OSError:
         os.close(descriptor)
-        raise OSError(error.errno, "another agent has this tree of control groups", str(folder)) from error
+        return -1
     return descriptor
+
+
+def remove_abandoned(driver: Driver) -> list[str]:
+    """Remove the trees in a folder that no agent has and no process is in; return their names.
+
+    Args:
+        driver: Groups in the folder that contains the trees.
+    """
+    removed = []
+    for name in driver.children(""):
+        descriptor = claim(driver.places[0] / name)
+        if descriptor < 0:
+            continue
+        try:
+            if not driver.processes(name) and driver.remove(name):
+                removed.append(name)
+        finally:
+            os.close(descriptor)
+    return removed

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from edgecore.cgroups.controls import GroupSettings, PodGroups, open_groups, pids_of
 from edgecore.cgroups.discovery import Hierarchies, Hierarchy
 from edgecore.cgroups.drivers import Entry
+from edgecore.cgroups.groups import remove_abandoned
 from edgecore.cgroups.layout import Bounds, shares_of
 from protocol.objects.keys import Uid
 from tests.support.controlgroups import GroupBench, missing
@@ -110,6 +112,31 @@ class TestReal:
         other = open_groups(bench.settings)
         assert not other.enforced
         assert "another agent" in other.problem
+
+    async def test_trees_that_agents_have_abandoned_are_removed_once_nothing_runs_there(
+        self, bench: GroupBench, tmp_path: Path
+    ) -> None:
+        top, made = bench.settings.root, {}
+        for name in ("held", "killed", "running"):
+            settings = replace(bench.settings, root=f"{top}/{name}", notes=tmp_path / name)
+            made[name] = open_groups(settings)
+            await made[name].make_pod(POD, "Burstable", Bounds())
+        entry = await made["running"].make_container(POD, "main", Bounds())
+        with run(entry, "sleep", "1000") as process:
+            await aeventually(lambda: "sleep" in _command(process.pid), what="the command did not start")
+            for name in ("killed", "running"):
+                tree = made[name]._tree
+                assert tree is not None
+                os.close(tree._claim)  # as the kernel does for an agent that was killed
+                tree._claim = -1
+            held = made["held"]._tree
+            assert held is not None
+            assert remove_abandoned(held._driver.beside()) == ["besteffort", "burstable", "killed"]
+            process.kill()
+        await made["running"].remove_pod(POD)
+        await made["held"].remove_pod(POD)
+        for groups in made.values():
+            groups.close()
 
     async def test_of_an_empty_tree_nothing_is_left(self, bench: GroupBench) -> None:
         await bench.groups.make_pod(POD, "Guaranteed", Bounds())
