@@ -55,6 +55,9 @@ class OneToken:
     def __init__(self, held: dict[tuple[str, str, int], bytes]) -> None:
         self._held = held
 
+    async def settled(self, pod: Body) -> None:
+        """Nothing is under way."""
+
     def token(self, pod: Body, request: TokenRequest) -> bytes:
         try:
             return self._held[pod["metadata"]["name"], request.audience, request.expiration_s]
