@@ -78,7 +78,7 @@ class Evictions:
         self._reclaimed_at: dict[Signal, float] = {}
         self._nearness: tuple[float, float] | None = None
         self._urgent = False
-        self._begun = False
+        self._seen: frozenset[Uid] = frozenset()
         self.evicted: dict[str, int] = {}
 
     @property
@@ -112,9 +112,10 @@ class Evictions:
             pods: Every pod that has a process, those on their way out included.
             now: Monotonic seconds.
         """
-        if not self._begun:
-            self._begun = True
-            self._ladder.level = max((each.hold for each in pods if _is_low(each)), default=Hold.NONE)
+        # What an earlier agent held back comes in sight only once the pods have been taken up.
+        inherited = [each.hold for each in pods if _is_low(each) and each.uid not in self._seen]
+        self._seen = frozenset(each.uid for each in pods)
+        self._ladder.level = max([self._ladder.level, *inherited])
         counting = self._shortages.observe(readings, now)
         nearness = self._shortages.nearness(readings)
         acts: list[Act] = list(self._hold(nearness, pods, now, short=bool(counting), cause=_cause(counting, nearness)))

@@ -338,6 +338,7 @@ class TestTiers:
     def test_what_an_earlier_agent_paused_is_let_go_by_the_next(self) -> None:
         evictions = Evictions(HARD)
         paused = [a_stat("a", 9, sla="low", hold=Hold.PAUSED)]
+        assert evictions.look(at(500), [], -1.0) == []  # before the pods have been taken up
         assert evictions.look(at(500), paused, 0.0) == []
         assert held(evictions.look(at(500), paused, CALM_S)) == [("a", Hold.THROTTLED)]
 
