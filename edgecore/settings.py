@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from edgecore.thresholds import DEFAULT_HARD
 from protocol.errors import UsageError
-from protocol.logs import Format
 from protocol.settings import LinkOptions
+
+if TYPE_CHECKING:
+    from protocol.logs import Format  # the command line, which only hands settings over, would load structlog and rich
 
 RESOLVED: Final = "EDGECORE_RESOLVED_SETTINGS"
 
