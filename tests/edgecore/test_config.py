@@ -89,5 +89,12 @@ def test_it_complains_to_the_daemon_in_one_line(
 
 
 def test_runtimes_are_listed_once_each_in_their_order(tmp_path: Path) -> None:
-    settings = config.load({"data_dir": str(tmp_path), "runtimes": "docker, process,docker"}, None)
+    settings = config.config.load({"data_dir": str(tmp_path), "runtimes": "docker, process,docker"}, None)
     assert settings_from(json.loads(settings.model_dump_json())).runtimes == ("docker", "process")
+
+
+def test_eviction_thresholds_are_checked_before_the_agent_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'memory\.free' is no signal") as caught:
+        config.load({"data_dir": tmp_path, "eviction_hard": "memory.free<5Mi"}, None)
+    assert "\n" not in str(caught.value)
+    assert config.load({"data_dir": tmp_path, "eviction_hard": "none"}, None).eviction_hard == "none"
