@@ -134,6 +134,22 @@ NODE_STATUS: Final[Body] = {
         "kubeProxyVersion": "v1.33.0-aiokubeedge-0.1.0",
     },
 }
+STATIC_UID: Final = "8d2e6d42aec361d5f66137b3ec0f42df"
+MIRROR: Final[Body] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "sensor-edge-1",
+        "namespace": "default",
+        "annotations": {
+            "kubernetes.io/config.hash": STATIC_UID,
+            "kubernetes.io/config.mirror": STATIC_UID,
+            "kubernetes.io/config.seen": CREATED,
+            "kubernetes.io/config.source": "file",
+        },
+    },
+    "spec": {"nodeName": "edge-1", "containers": [{"name": "sensor", "image": "process", "command": ["sensord"]}]},
+}
 EVENT: Final[Body] = {
     "metadata": {"name": "web.18a0c7", "namespace": "default"},
     "involvedObject": {"kind": "Pod", "namespace": "default", "name": "web", "uid": POD_UID},

@@ -116,6 +116,21 @@ def pod_answer() -> Item:
     return _item(Op.COMMAND, "answer", "default", _REQUEST_ID, body=told, id=_REQUEST_ID)
 
 
+_MIRROR_ID: Final = "5d1c1c4e-6d0b-4a41-9a0e-0c7a3f6f2b11"
+
+
+def mirror_request() -> Item:
+    """Return what an edge asks for so that the cloud shows its static pod."""
+    name = examples.MIRROR["metadata"]["name"]
+    return _item(Op.COMMAND, "pods", "default", name, body=packed(examples.MIRROR), id=_MIRROR_ID)
+
+
+def mirror_answer() -> Item:
+    """Return the answer to it."""
+    told = packed({"uid": "4c1f0a70-0000-4000-8000-000000000012"})
+    return _item(Op.COMMAND, "answer", "default", _MIRROR_ID, body=told, id=_MIRROR_ID)
+
+
 def holding() -> list[InventoryEntry]:
     """Return what an edge holds that has taken all that :func:`down` puts."""
     return [InventoryEntry(item.key, item.uid, item.version) for item in down() if item.op is Op.PUT]
@@ -225,6 +240,14 @@ def frames() -> dict[str, Json]:
         ),
         "batch-pod-answer": _frame(
             "BATCH of the answer to a pod's request", types.BATCH, payloads.encode_batch(2, 1, [pod_answer()])
+        ),
+        "batch-mirror": _frame(
+            "BATCH that asks for the mirror of a static pod",
+            types.BATCH,
+            payloads.encode_batch(2, 1, [mirror_request()]),
+        ),
+        "batch-mirror-answer": _frame(
+            "BATCH of the answer: the mirror's uid", types.BATCH, payloads.encode_batch(2, 1, [mirror_answer()])
         ),
         "batch-timed": _frame(
             "BATCH whose times are asked for", types.BATCH, payloads.encode_batch(2, 1, up()[2:3], timed=True)
