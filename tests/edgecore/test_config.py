@@ -89,7 +89,7 @@ def test_it_complains_to_the_daemon_in_one_line(
 
 
 def test_runtimes_are_listed_once_each_in_their_order(tmp_path: Path) -> None:
-    settings = config.config.load({"data_dir": str(tmp_path), "runtimes": "docker, process,docker"}, None)
+    settings = config.load({"data_dir": str(tmp_path), "runtimes": "docker, process,docker"}, None)
     assert settings_from(json.loads(settings.model_dump_json())).runtimes == ("docker", "process")
 
 
