@@ -108,7 +108,8 @@ def test_a_file_that_only_was_touched_is_the_same_pod() -> None:
 
 
 def test_a_record_that_makes_no_sense_is_passed_over() -> None:
-    for state in (None, [], {}, {"node": "n1"}, {"node": 1, "folder": 2}):
+    states: list[object] = [None, [], {}, {"node": "n1"}, {"node": 1, "folder": 2}]
+    for state in states:
         assert catalogue_of(state) is None
     broken = {"node": "n1", "folder": "/m", "files": {"a.json": {"signature": "x"}, "b.json": 7, "c.json": None}}
     found = catalogue_of(broken)
