@@ -31,10 +31,10 @@ class TokenFiles:
         self._folder = folder
 
     def load(self) -> list[Token]:
-        """Return every token, oldest first. A file that cannot be read is passed over, and asked for anew."""
+        """Return every token, each pod's oldest first. What a file that cannot be read held is asked for anew."""
         paths = sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
-        tokens = [token for path in paths for token in _tokens_in(path)]
-        return sorted(tokens, key=lambda token: token.came_at)
+        # As they were written: the device's clock may have run backwards between two of a pod.
+        return [token for path in paths for token in _tokens_in(path)]
 
     def keep(self, pod: Uid, tokens: Sequence[Token]) -> None:
         """Replace what is kept of a pod.

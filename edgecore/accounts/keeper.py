@@ -42,6 +42,8 @@ FETCH_S: Final = 5.0
 """A pod's volumes wait so long for a token that is under way, before the pod is told that they wait."""
 LOOK_S: Final = 600.0
 """How often the wall clock is looked at: a token's life goes on while the device sleeps."""
+LEAST_LOOK_S: Final = 1.0
+"""Timers may ring a little early: the task does not spin until then. What cannot wait wakes it."""
 LOCAL_LIFE_S: Final = 86_400.0
 LOCAL_PREFIX: Final = "edge-local."
 
@@ -295,7 +297,7 @@ class TokenKeeper:
                 due_at = self.ledger.due_at(slot)
                 if not place.asking:
                     looks.append(max(place.not_before, now if due_at is None else due_at))
-        return min(looks)
+        return max(now + LEAST_LOOK_S, min(looks))
 
     def _link_changed(self, connected: bool) -> None:
         if connected:
