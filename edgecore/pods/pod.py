@@ -489,6 +489,10 @@ class PodMachine:
         status["conditions"] = self.holding.shown(status["conditions"], timestamp(now.wall))
         if self.admitted or self.waiting is not None:
             status["conditions"] = gate.shown(status["conditions"], self.waiting, timestamp(now.wall))
+        if self.waiting is not None and not self.begun:
+            # Nothing of it is being created: kubectl then shows it as Pending.
+            status["containerStatuses"] = []
+            status.pop("initContainerStatuses", None)
         if status != self._status:
             self._status = status
             self._reported = False

@@ -90,6 +90,9 @@ def pod_status(
         ],
     }
     inits = [_container_status(one, containers, verdict) for one in containers if one.kind is not Kind.MAIN]
+    if verdict.phase == FAILED and verdict.reason and not any(one.attempt >= 0 for one in containers):
+        # Refused: as with the kubelet there is nothing to be said of its containers, and kubectl shows the reason.
+        inits, status["containerStatuses"] = [], []
     if inits:
         status["initContainerStatuses"] = inits
     if "generation" in pod["metadata"]:

@@ -74,6 +74,7 @@ def test_a_pod_that_waits_begins_when_another_has_ended() -> None:
     a, b = a_claimant("a", cpu="1500m", restartPolicy="Never"), a_claimant("b", cpu="1", on_full="queue")
     bench = a_bench(a, b)
     assert phases(bench)["b"] == "Pending"
+    assert bench.statuses["b"]["containerStatuses"] == []
     assert queued(bench, "b")["status"] == "False"
     assert queued(bench, "b")["reason"] == "OutOfcpu"
     assert bench.reasons().count("Queued") == 1
@@ -212,3 +213,8 @@ def test_a_pod_that_waited_is_known_to_have_waited() -> None:
     assert was_admitted({"phase": "Running"})
     assert not was_admitted({})
     assert shown([], None, AT) == []
+
+
+def test_nothing_is_said_of_the_containers_of_a_pod_that_was_refused() -> None:
+    bench = a_bench(a_claimant("a", cpu="3"))
+    assert bench.statuses["a"]["containerStatuses"] == []
