@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -41,7 +42,7 @@ async def share(cluster: Cluster, part: float) -> dict[str, dict[str, str]]:
     return {"requests": {"cpu": f"{int(milli(node['status']['allocatable']['cpu']) * part)}m"}}
 
 
-async def bind(cluster: Cluster, name: str, part: float, *, on_full: str = "", **spec: object) -> Body:
+async def bind(cluster: Cluster, name: str, part: float, *, on_full: str = "", **spec: Any) -> Body:
     """Create a pod that names the node itself, so that no scheduler looks whether it fits."""
     resources = await share(cluster, part)
     body = pod(name, FOREVER, nodeName=NODE, container={"resources": resources}, **spec)
