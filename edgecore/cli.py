@@ -208,17 +208,17 @@ def writes(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
 
 
 @app.command()
-def writes(data_dir: DataDir, output: OutputOption = Output.TABLE) -> None:
-    """Show pods' writes that wait for the cloud, and those it has refused, from the data folder alone."""
-    from edgecore.metaserver.writeview import rows_of  # noqa: PLC0415
+def kubeconfig(data_dir: DataDir) -> None:
+    """Print a kubeconfig with which this device's administrator reads what the device holds, cloud or no cloud."""
     from edgecore.node.identity import DataFolder  # noqa: PLC0415
-    from edgecore.tables import writes_table  # noqa: PLC0415
 
-    rows = rows_of(DataFolder(data_dir.expanduser().absolute()).writes)
-    if output is Output.JSON:
-        typer.echo(json.dumps(rows, indent=1))
-    else:
-        writes_table(rows)
+    path = DataFolder(data_dir.expanduser().absolute()).metaserver / "kubeconfig"
+    try:
+        typer.echo(path.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror or error}; an agent that serves its API (--metaserver) writes it"
+        ) from error
 
 
 @app.command()

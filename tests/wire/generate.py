@@ -131,6 +131,23 @@ def mirror_answer() -> Item:
     return _item(Op.COMMAND, "answer", "default", _MIRROR_ID, body=told, id=_MIRROR_ID)
 
 
+_TOKEN_ID: Final = "7b0f2a86-3f5d-4c1c-8e53-2a6a1d0c9e11"
+
+
+def token_request() -> Item:
+    """Return what an edge asks for so that its pod has the token of its service account."""
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": examples.POD_UID}
+    asked = {"spec": {"expirationSeconds": 3607, "boundObjectRef": bound, "audiences": ["vault"]}}
+    return _item(Op.COMMAND, "serviceaccounts/token", "default", "app", body=packed(asked), id=_TOKEN_ID)
+
+
+def token_answer() -> Item:
+    """Return the answer to it."""
+    status = {"token": "eyJhbGciOi…", "expirationTimestamp": "2026-03-01T11:00:07Z"}
+    told = packed({"spec": {"expirationSeconds": 3607}, "status": status})
+    return _item(Op.COMMAND, "answer", "default", _TOKEN_ID, body=told, id=_TOKEN_ID)
+
+
 def holding() -> list[InventoryEntry]:
     """Return what an edge holds that has taken all that :func:`down` puts."""
     return [InventoryEntry(item.key, item.uid, item.version) for item in down() if item.op is Op.PUT]
@@ -240,6 +257,16 @@ def frames() -> dict[str, Json]:
         ),
         "batch-pod-answer": _frame(
             "BATCH of the answer to a pod's request", types.BATCH, payloads.encode_batch(2, 1, [pod_answer()])
+        ),
+        "batch-token": _frame(
+            "BATCH that asks for a token of a pod's service account",
+            types.BATCH,
+            payloads.encode_batch(2, 1, [token_request()]),
+        ),
+        "batch-token-answer": _frame(
+            "BATCH of the answer: the token, and the life it was given",
+            types.BATCH,
+            payloads.encode_batch(2, 1, [token_answer()]),
         ),
         "batch-mirror": _frame(
             "BATCH that asks for the mirror of a static pod",
