@@ -44,8 +44,10 @@ def _everywhere() -> list[Body]:
         _rule("", ["nodes/status", "pods/status"], ["patch"]),
         # Tolerations of pods on edge nodes, pods that have stopped on a node for good, and mirrors of static pods.
         _rule("", ["pods"], ["create", "patch", "delete"]),
-        # Pods that ask for this scheduler.
+        # Pods that ask for this scheduler, and the volumes that their claims wait for.
         _rule("", ["pods/binding"], ["create"]),
+        _rule("storage.k8s.io", ["storageclasses"], _READS),
+        _rule("", ["persistentvolumeclaims", "persistentvolumes"], ["patch"]),
         # Tokens of the accounts of pods on devices; each dies with its pod.
         _rule("", ["serviceaccounts/token"], ["create"]),
         _rule("", ["events"], ["create", "patch"]),

@@ -4,7 +4,7 @@ from cloudcore.manifests import manifests
 from protocol.objects.projections import SLICE_RESOURCES
 
 
-def test_everything_that_nodes_are_given_can_be_followed() -> None:
+def test_everything_that_nodes_are_given_can_be_followed_and_what_the_scheduler_looks_at() -> None:
     (role,) = (body for body in manifests() if body["kind"] == "ClusterRole")
     watchable = {
         f"{plural}.{group}" if group else plural
@@ -13,7 +13,7 @@ def test_everything_that_nodes_are_given_can_be_followed() -> None:
         for plural in rule["resources"]
         if {"get", "list", "watch"} <= set(rule["verbs"])
     }
-    assert watchable == SLICE_RESOURCES
+    assert watchable == SLICE_RESOURCES | {"storageclasses.storage.k8s.io"}
 
 
 def test_nobody_is_given_everything() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloudcore.apiserver.kinds.kind import Kind
+from cloudcore.apiserver.validation.rbac import check_account_rules
 
 EDGE_GROUP: Final = "edge.aiokubeedge.io"
 
@@ -47,5 +48,6 @@ ROWS: Final = (
         group=EDGE_GROUP,
         version="v1alpha1",
         short_names=("sar",),
+        validate=check_account_rules,
     ),
 )

@@ -54,6 +54,24 @@ def _check_rules(body: Body, *, namespaced: bool) -> list[Cause]:
     return causes
 
 
+def check_account_rules(body: Body) -> list[Cause]:
+    """Return what is wrong with a ServiceAccountRules: devices act on these as they are."""
+    parts = body.get("namespaces") or []
+    if not isinstance(parts, list) or not all(isinstance(each, dict) and each.get("namespace") for each in parts):
+        return [invalid("namespaces", parts, "must be a list of namespaces with rules")]
+    for path, part in (("", body), *((f"namespaces[{index}].", part) for index, part in enumerate(parts))):
+        rules = part.get("rules") or []
+        if not isinstance(rules, list) or not all(map(_is_rule, rules)):
+            return [invalid(f"{path}rules", rules, "must be a list of rules, whose values are lists of text")]
+    return []
+
+
+def _is_rule(rule: object) -> bool:
+    return isinstance(rule, dict) and all(
+        isinstance(values, list) and all(isinstance(value, str) for value in values) for values in rule.values()
+    )
+
+
 def check_role_binding(body: Body) -> list[Cause]:
     """Return what is wrong with a RoleBinding."""
     return _check_binding(body, frozenset({"ClusterRole", "Role"}))

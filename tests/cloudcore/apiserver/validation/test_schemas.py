@@ -5,7 +5,8 @@ import pytest
 from cloudcore.apiserver.kinds import builtin_kinds
 from cloudcore.apiserver.validation.schemas import Schemas, definitions, resolve, type_name
 
-STORED = [kind for kind in builtin_kinds() if not kind.virtual]
+# This project's own kinds are in nobody's document.
+STORED = [kind for kind in builtin_kinds() if not kind.virtual and kind.group != "edge.aiokubeedge.io"]
 
 
 @pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.resource)
