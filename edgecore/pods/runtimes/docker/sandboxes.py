@@ -106,9 +106,13 @@ class Sandboxes:
         return self._held[pod]
 
     async def _make(self, spec: SandboxSpec, image: str, group: str) -> Sandbox:
+        # Kept: another pod's sandbox may find out meanwhile that this is too low.
+        floor = self.oom_floor
         try:
-            inspected = await self._try(spec, image, group)
+            inspected = await self._try(spec, image, group, floor)
         except EngineError as error:
+            if floor == 0:
+                raise _refusal(error) from None
             inspected = await self._try_unprivileged(spec, image, group, error)
         if inspected is None:
             raise StartRefused("CreatePodSandboxError", "Failed to create pod sandbox: it is gone at once")
@@ -116,10 +120,8 @@ class Sandboxes:
         self._held[spec.pod] = sandbox
         return sandbox
 
-    async def _try(self, spec: SandboxSpec, image: str, group: str) -> Mapping[str, Any] | None:
-        config = configs.sandbox_config(
-            spec, self._settings, image, self._resolver(), oom_floor=self.oom_floor, group=group
-        )
+    async def _try(self, spec: SandboxSpec, image: str, group: str, floor: int) -> Mapping[str, Any] | None:
+        config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=floor, group=group)
         name = labels.name_of_sandbox(spec)
         try:
             # What an agent left behind that died right here has the name, and is replaced.
@@ -137,18 +139,15 @@ class Sandboxes:
 
         Such an engine (rootless, or itself in a container) fails with words that name everything but the cause.
         """
-        refusal = StartRefused("CreatePodSandboxError", f"Failed to create pod sandbox: {error.message}")
-        if self.oom_floor == 0:
-            raise refusal from None
-        self.oom_floor = 0
         try:
-            inspected = await self._try(spec, image, group)
+            inspected = await self._try(spec, image, group, 0)
         except EngineError:
-            self.oom_floor = _LEAST_OOM_SCORE
-            raise refusal from None
-        log.warning(
-            "the Docker daemon may not lower oom_score_adj: Guaranteed pods are not shielded", why=error.message
-        )
+            raise _refusal(error) from None
+        if self.oom_floor != 0:
+            self.oom_floor = 0
+            log.warning(
+                "the Docker daemon may not lower oom_score_adj: Guaranteed pods are not shielded", why=error.message
+            )
         return inspected
 
     async def release(self, pod: Uid) -> None:
@@ -165,6 +164,10 @@ class Sandboxes:
         """Know no sandbox of the pod any more."""
         self._held.pop(pod, None)
         self._ended.discard(pod)
+
+
+def _refusal(error: EngineError) -> StartRefused:
+    return StartRefused("CreatePodSandboxError", f"Failed to create pod sandbox: {error.message}")
 
 
 def host_resolver(path: Path = _RESOLV_CONF) -> configs.HostResolver:
