@@ -2,7 +2,7 @@
 
 Opening migrates forward in one transaction and keeps a copy of the file as it was, to roll back to. A file that
 is corrupt is set aside, not deleted, and an empty one takes its place; identity is not in it (``identity.json``
-lies beside it), so the cloud can send the slice again.
+lies beside it), so the cloud can send the slice again. A newer agent's is taken back (:mod:`edgecore.meta.rollback`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 
 import structlog
 
+from edgecore.meta.rollback import copy_at, step_back
 from protocol.errors import UsageError
+from protocol.files import sync
 
 log = structlog.get_logger("edgecore.meta")
 
@@ -59,7 +61,7 @@ def open_database(
         The connection, usable from any one thread at a time, and where a corrupt file was set aside, if one was.
 
     Raises:
-        UsageError: The file is not ours to write, or a newer version of the agent made it.
+        UsageError: The file is not ours to write, or a newer version of the agent made it and it cannot be taken back.
     """
     aside: Path | None = None
     try:
@@ -69,6 +71,11 @@ def open_database(
             if not is_corruption(error):
                 raise
             aside = set_aside(path, str(error))
+            connection = _connect(path)
+        version = _version(connection)
+        if version > len(migrations):
+            connection.close()  # which folds its journal into it
+            step_back(path, version, migrations)
             connection = _connect(path)
     except (OSError, sqlite3.OperationalError) as error:
         raise UsageError(f"cannot open the meta database {path}: {error}") from error
@@ -138,17 +145,16 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]) -> None:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(migrations):
-        raise UsageError(
-            f"{path} has schema version {version}, this edgecore knows up to {len(migrations)}: "
-            f"run the newer version, or put back {path.name}.v{len(migrations)} if it is there"
-        )
+    version = _version(connection)
     if version == len(migrations):
         return
     if version:
-        _keep_copy(connection, path.with_name(f"{path.name}.v{version}"))
+        _keep_copy(connection, copy_at(path, version))
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in migrations[version:]:
@@ -170,3 +176,4 @@ def _keep_copy(connection: sqlite3.Connection, copy: Path) -> None:
         connection.backup(target)
     finally:
         target.close()
+    sync(copy.parent)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from edgecore.meta.schema import MIGRATIONS, open_database
-from protocol.errors import UsageError
 
 NEXT = (*MIGRATIONS, ("ALTER TABLE facts ADD COLUMN note TEXT",))
 BROKEN = (*MIGRATIONS, ("CREATE TABLE extra (x)", "CREATE TABLE facts (y)"))
@@ -47,13 +46,6 @@ def test_a_migration_that_fails_changes_nothing(database: Path) -> None:
     connection, _ = open_database(database)
     assert connection.execute("SELECT name FROM sqlite_master WHERE name='extra'").fetchall() == []
     connection.close()
-
-
-def test_a_database_of_a_later_version_is_left_alone(database: Path) -> None:
-    open_database(database, NEXT)[0].close()
-    with pytest.raises(UsageError, match=r"schema version 2.*meta\.db\.v1"):
-        open_database(database)
-    assert version_of(database) == 2
 
 
 def test_every_flush_reaches_the_disk_and_what_is_deleted_is_overwritten(database: Path) -> None:
