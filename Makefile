@@ -9,7 +9,7 @@ IMAGE_PYTHON ?= 3.11
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test compose-test wheels check bench faults fuzz-api fuzz coverage format clean
+.PHONY: help install demo test compose-test wheels check bench faults crashes fuzz-api fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 faults: $(STAMP) ## The fault lab: real daemons on bad networks, as root (SEEDS=20 FIRST=1 JOBS=2, or MINUTES=180)
 	@$(BIN)/python -m tests.faults --first $(or $(FIRST),1) --seeds $(or $(SEEDS),1) --jobs $(or $(JOBS),1) \
 		--minutes $(or $(MINUTES),0) --transport $(or $(TRANSPORT),websocket)
+
+crashes: $(STAMP) ## A device that loses power, or has everything killed at once, as root (SEEDS=100 FIRST=1)
+	@AIOKUBEEDGE_CRASHES=$(or $(SEEDS),100) AIOKUBEEDGE_SEED=$(or $(FIRST),1) \
+		$(BIN)/pytest tests/e2e/test_crashes.py -q -s -p no:cacheprovider
 
 fuzz: $(STAMP) ## Feed every decoder what nobody would send, for a minute (SECONDS=3600 for an hour, SEED=1 to repeat)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

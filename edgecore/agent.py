@@ -170,6 +170,7 @@ class Agent:
             tokens=self.tokens,
             gate=PressureGate(self._admission, self._pressures),
         )
+        self._pods.status_of = store.status_of
         if self.tokens is not None:
             store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
         self.wanted.subscribe(self._pods)

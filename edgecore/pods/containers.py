@@ -20,6 +20,8 @@ PULL_ERROR_SHOWN_S: Final = 3.0
 """For so long a failed pull shows as what it is, and then as waiting for the next."""
 IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 """Reasons of refused starts that lie with the image; their Events name them, as the kubelet's do."""
+LOST_REASON: Final = "ContainerStatusUnknown"
+"""Of an instance whose end nobody saw: the device lost power, or its witness was killed with it."""
 BACKOFF_RESET_S: Final = 600.0
 """A run this long ends a crash loop: the next restart is immediate again."""
 
@@ -263,7 +265,9 @@ class Container:
         self.phase = Phase.EXITED
         # The delay that was due is worked out again from the number of restarts.
         ran_s = self.current.exit.finished_at - self.current.started_at
-        level = 0 if ran_s >= BACKOFF_RESET_S else min(self.attempt, 6)
+        # What the node lost, in a power cut say, is no crash of the container: it does not wait for that.
+        lost = self.current.exit.reason == LOST_REASON
+        level = 0 if lost or ran_s >= BACKOFF_RESET_S else min(self.attempt, 6)
         delay = UNATTENDED.bound_s(level - 1) if level else 0.0
         waited = min(max(wall - self.current.exit.finished_at, 0.0), delay)
         self.not_before = now + delay - waited

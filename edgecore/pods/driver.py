@@ -52,6 +52,7 @@ from edgecore.pods.lanes import Lanes
 from edgecore.pods.machine import PodsMachine
 from edgecore.pods.performer import Performer
 from edgecore.pods.prober import Prober
+from edgecore.pods.recall import StatusOf, recall
 from edgecore.pods.runtimes.base import ContainerState, Runtime, RuntimeUnavailable
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import TokenSource
@@ -128,6 +129,8 @@ class PodsDriver:
         self._begun = False
         self.on_cleared: Callable[[Uid], None] = lambda _: None
         """Told of each pod of which nothing is left."""
+        self.status_of: StatusOf = lambda key, uid: {}
+        """Tells what was last reported of a pod, for those whose notes are lost."""
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -140,12 +143,13 @@ class PodsDriver:
         self._begun = True
         try:
             found, late = await self._open_runtimes()
-            remembered = await self._storage.load()
+            noted = await self._storage.load()
             async with asyncio.TaskGroup() as tasks:
                 self._running = True
                 self._lanes.open(tasks)
                 self._prober.open(tasks)
                 wanted = [held.body for held in self._desired.list(PODS)]
+                remembered = recall(noted, wanted, self.status_of)
                 for pod in wanted:
                     self._index(pod)
                 early, self._early = self._early, []

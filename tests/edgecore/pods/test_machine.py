@@ -424,6 +424,17 @@ class TestAgentRestarts:
         bench.pass_time(300)
         assert len(bench.running()) == 1
 
+    def test_what_the_device_itself_lost_is_no_crash_to_wait_for(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        for cut in range(4):
+            (running,) = [state for state in bench.states.values() if state.exit is None]
+            lost = Exit(WALL + bench.time, 137, 0, "ContainerStatusUnknown", "the node restarted while it ran")
+            bench.states[running.id] = replace(running, exit=lost)
+            bench.reboot_agent(a_pod())
+            assert bench.running() == [("main", cut + 1)]
+        bench.exit(code=1)
+        assert bench.running() == []
+
     def test_a_stop_that_was_under_way_is_continued(self, bench: Bench) -> None:
         bench.boot(a_pod())
         bench.tell(PodApplied(deleted(a_pod())))
