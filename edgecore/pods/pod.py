@@ -1,20 +1,19 @@
 """One pod's part of the machine: brings its containers to where the pod's spec, and its end, want them.
 
 Level-based: every event only notes what is so; then :meth:`PodMachine.advance` compares what is with what is wanted
-and asks for the difference, once. So an event that comes late, twice or in another order changes nothing.
+and asks for the difference, once. So an event that comes late, twice or in another order changes nothing. In which
+order its containers come and go is in :mod:`edgecore.pods.sequence`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Final
 
-from edgecore.pods import endings, gate, health
+from edgecore.pods import gate
 from edgecore.pods import status as statuses
-from edgecore.pods.containers import IMAGE_REASONS, Container, Kind, Phase, Waiting, containers_of
-from edgecore.pods.endings import SIGKILL
+from edgecore.pods.containers import Waiting
 from edgecore.pods.events import (
     ClearPod,
     HoldSet,
@@ -29,17 +28,13 @@ from edgecore.pods.events import (
     Remembered,
     ReportFinished,
     ReportStatus,
-    RunHook,
-    RunProbe,
     SetHold,
-    SignalContainer,
-    StartContainer,
 )
 from edgecore.pods.holds import REASONS, Hold, Holding
-from edgecore.pods.lifecycles import LAST_MOMENT_S, POST_START_MAX_S, Hook
+from edgecore.pods.lifecycles import Hook
 from edgecore.pods.preparation import Preparation
-from edgecore.pods.probes import Outcome, ProbeSpec
 from edgecore.pods.runtimes.base import ContainerId, ContainerState
+from edgecore.pods.sequence import ContainerSequence
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
 from protocol.objects.times import parse_timestamp, timestamp
@@ -61,16 +56,14 @@ class PodMachine:
     def __init__(self, pod: Body, *, host_ip: str, before: Body, now: Now, rng: Random) -> None:
         self.uid = Uid(pod["metadata"]["uid"])
         self.pod = pod
-        self.containers: list[Container] = containers_of(pod)
         self.removed = False
         self.halted = False
-        self._host_ip = host_ip
-        self._rng = rng
+        self.host_ip = host_ip
         self._status = before
         # A report that was due when the agent died may be lost: each pod is reported once after each start.
         self._reported = False
         self._out: list[Instruction] = []
-        self._late: list[ContainerState] = []
+        self._sequence = ContainerSequence(pod, self._out, rng)
         self._volumes = Preparation()
         self._stop_began: float | None = None
         self._finished = False
@@ -93,36 +86,11 @@ class PodMachine:
 
     def adopt(self, found: list[ContainerState], now: Now) -> None:
         """Take over what the runtime knows of the pod; comes before anything else."""
-        for container in self.containers:
-            states = sorted((s for s in found if s.id.name == container.name), key=lambda state: state.id.attempt)
-            if states:
-                container.adopt(states, now.monotonic, now.wall)
-                self._probe_adopted(container, now)
-        named = {container.name for container in self.containers}
-        for state in found:
-            if state.id.name not in named and state.exit is None:
-                self._out.append(SignalContainer(state.id, SIGKILL))
-        for container in self.containers:
-            if container.restarts and container.not_before > now.monotonic:
-                container.waiting = self._crash_loop(container, container.not_before - now.monotonic)
+        self._sequence.adopt(found, self._status, now)
 
     def found(self, states: list[ContainerState], now: Now) -> None:
         """Take over what a runtime knows that could not be asked before; nothing of it was started since then."""
-        fresh = [container for container in self.containers if container.phase is Phase.WAITING]
-        busy = {container.name for container in self.containers if container.phase is Phase.CREATING}
-        # What is just being started is refused, and taken over then.
-        self._late = [state for state in states if state.id.name in busy]
-        self.adopt([state for state in states if state.id.name not in busy], now)
-        for container in fresh:
-            if container.phase is Phase.WAITING:
-                container.not_before, container.failures = now.monotonic, 0
-
-    def _probe_adopted(self, container: Container, now: Now) -> None:
-        """Go on probing an instance, from what was last reported of it. A postStart hook is not run again."""
-        if container.phase is not Phase.RUNNING or container.current is None:
-            return
-        began_at = now.monotonic - max(now.wall - container.current.started_at, 0.0)
-        container.probe(began_at, now.monotonic, health.known_of(container, self._status), self._rng)
+        self._sequence.found(states, self._status, now)
 
     def apply(self, pod: Body, now: Now) -> None:
         """Note that the pod is now wanted as ``pod`` says."""
@@ -131,15 +99,13 @@ class PodMachine:
         if any(pod["metadata"].get(part) != self.pod["metadata"].get(part) for part in ("labels", "annotations")):
             self._volumes.references_changed()  # those that show the pod's own fields
         self.pod = pod
-        specs = {one["name"]: one for part in ("initContainers", "containers") for one in pod["spec"].get(part) or ()}
-        for container in self.containers:
-            container.image = specs.get(container.name, {}).get("image", container.image)
+        self._sequence.apply(pod)
         self._set_deadline(now)
 
     def come_back(self) -> None:
         """Forget the deletion: a cloud restored from a backup wants the pod again. An end of its own stays one."""
         self._stop_began, self._finished = None, False
-        phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+        phase = statuses.phase_of(self._sequence.containers, self.pod["spec"].get("restartPolicy", "Always"))
         if self._verdict is None or self._verdict.reason or phase in statuses.TERMINAL:
             return
         self._verdict = None
@@ -150,9 +116,7 @@ class PodMachine:
     def references_changed(self) -> None:
         """Note that something the pod names has come, changed or gone."""
         self._volumes.references_changed()
-        for container in self.containers:
-            if container.waiting.reason == "CreateContainerConfigError":
-                container.not_before = 0.0
+        self._sequence.references_changed()
 
     def volumes_ready(self) -> None:
         """Note that the volumes are on disk."""
@@ -165,71 +129,23 @@ class PodMachine:
 
     def started(self, state: ContainerState, now: Now) -> None:
         """Note that an instance runs (or has ended already)."""
-        container = self._current(state.id)
-        if container is None or container.phase is not Phase.CREATING:
-            return
-        container.run(state)
-        self._record(False, "Started", f"Started container {container.name}", container.name)
-        if container.lifecycle.post_start:
-            action = container.lifecycle.post_start
-            self._out.append(RunHook(container.id, Hook.POST_START, action, POST_START_MAX_S))
-        else:
-            container.probe(now.monotonic, now.monotonic, None, self._rng)
+        self._sequence.started(state, now.monotonic)
 
     def refused(self, instance: ContainerId, reason: str, message: str, now: Now) -> None:
         """Note that an instance could not be started."""
-        container = self._current(instance)
-        if container is None or container.phase is not Phase.CREATING:
-            return
-        if container.waiting != Waiting(reason, message):
-            what = reason if reason in IMAGE_REASONS else message
-            self._record(True, "Failed", f"Error: {what}", container.name)
-        container.refuse(Waiting(reason, message), now.monotonic)
-        late = [state for state in self._late if state.id.name == container.name]
-        if late:
-            self._late = [state for state in self._late if state.id.name != container.name]
-            self.adopt(late, now)
+        self._sequence.refused(instance, Waiting(reason, message), self._status, now)
 
     def exited(self, state: ContainerState, now: Now) -> None:
         """Note that an instance has ended."""
-        container = self._current(state.id)
-        if container is None or not container.active:
-            return
-        container.end(state, now.monotonic)
-        assert state.exit is not None
-        if container.restarts and self.wanted and container.not_before > now.monotonic:
-            delay = container.not_before - now.monotonic
-            container.waiting = self._crash_loop(container, delay)
-            message = f"Back-off restarting failed container {container.name} in pod {self._full_name}"
-            self._record(True, "BackOff", message, container.name)
+        self._sequence.exited(state, now.monotonic, wanted=self.wanted)
 
     def probed(self, event: ProbeEnded, now: Now) -> None:
         """Note how a probe went."""
-        container = self._current(event.container)
-        if container is None or container.probes is None or container.phase is not Phase.RUNNING:
-            return
-        if self.holding.frozen:
-            # It could not have answered.
-            container.probes.note(event.kind, Outcome.UNKNOWN, now.monotonic)
-            return
-        container.probes.note(event.kind, event.outcome, now.monotonic)
-        told = health.told(event)
-        self._out += [told] if told is not None else []
+        self._sequence.probed(event, now.monotonic, frozen=self.holding.frozen)
 
     def hooked(self, instance: ContainerId, hook: Hook, error: str, now: Now) -> None:
         """Note how a hook went."""
-        container = self._current(instance)
-        if container is None or container.hook is not hook:
-            return
-        container.hook = None
-        if error:
-            self._record(True, f"Failed{hook.value}Hook", f"{hook.value}Hook failed: {error}", container.name)
-        if hook is Hook.PRE_STOP:
-            self._out += endings.terminate(container, now.monotonic)
-        elif error:
-            self._stop(container, now.monotonic + self._grace_s, now.monotonic, "FailedPostStartHook")
-        else:
-            container.probe(now.monotonic, now.monotonic, None, self._rng)
+        self._sequence.hooked(instance, hook, error, now.monotonic, grace_s=self._grace_s)
 
     def judged(self, verdict: gate.Verdict, now: Now) -> None:
         """Note whether the node takes the pod."""
@@ -275,7 +191,7 @@ class PodMachine:
             blocked: Whether another pod of the same name has still to go.
         """
         self._check_deadline(now)
-        self._show_pull_backoff(now.monotonic)
+        self._sequence.show_pull_backoff(now.monotonic)
         self._settle()
         if not self.wanted:
             self._hold(now.monotonic)
@@ -284,27 +200,26 @@ class PodMachine:
             if self._volumes.ask(now.monotonic):
                 self._out.append(PrepareVolumes(self.uid))
             if self._volumes.ready:
-                self._run(now.monotonic)
-            self._probe(now.monotonic)
-        for container in self.containers:
-            self._out += endings.kill_overdue(container, now.monotonic)
+                self._sequence.run(now.monotonic, grace_s=self._grace_s)
+            self._sequence.probe(now.monotonic, grace_s=self._grace_s)
+        self._sequence.kill_overdue(now.monotonic)
         self._release()
         self._report(now)
         self._hold(now.monotonic)
         self._clear()
-        out, self._out = self._out, []
+        out = self._out.copy()
+        self._out.clear()  # the same list is the sequence's
         return out
 
     def next_timer(self) -> float | None:
         """Return the monotonic time at which :meth:`advance` has something to do, if nothing happens before."""
-        times = [container.kill_at for container in self.containers if container.kill_at is not None]
+        times = self._sequence.kills_at()
         times += [self.holding.retry_at] if self.holding.retry_at is not None else []
         if self.wanted:
             if not self.holding.frozen:
-                times += [at for container in self.containers if (at := _next_probe(container)) is not None]
-            if self._volumes.ready and not self.holding.frozen:
-                times += [container.not_before for container in self._eligible() if _startable(container)]
-            times += [at for container in self.containers if (at := container.pull_backoff_at) is not None]
+                times += self._sequence.probes_at()
+                times += self._sequence.starts_at() if self._volumes.ready else []
+            times += self._sequence.pulls_shown_at()
             times += [self._deadline] if self._deadline is not None else []
             times += [self._volumes.due_at] if self._volumes.due_at is not None else []
         return min(times, default=None)
@@ -317,7 +232,7 @@ class PodMachine:
     @property
     def begun(self) -> bool:
         """Whether a runtime knows something of the pod."""
-        return any(container.current is not None for container in self.containers)
+        return self._sequence.begun
 
     @property
     def status(self) -> Body:
@@ -328,68 +243,6 @@ class PodMachine:
     def wanted(self) -> bool:
         """Whether the pod is to run."""
         return not (self.deleted or self.removed or self.halted) and self._verdict is None
-
-    @property
-    def _full_name(self) -> str:
-        metadata = self.pod["metadata"]
-        return f"{metadata['name']}_{metadata.get('namespace', '')}({self.uid})"
-
-    def _current(self, instance: ContainerId) -> Container | None:
-        return next((container for container in self.containers if container.id == instance), None)
-
-    def _crash_loop(self, container: Container, delay_s: float) -> Waiting:
-        pod = self._full_name
-        message = f"back-off {delay_s:.0f}s restarting failed container={container.name} pod={pod}"
-        return Waiting("CrashLoopBackOff", message)
-
-    # --- running --------------------------------------------------------------------------------------------------
-
-    def _run(self, now: float) -> None:
-        for container in self._eligible():
-            self._keep(container, now)
-
-    def _eligible(self) -> Iterator[Container]:
-        """Yield the containers whose turn it is: each once those before it have done their part."""
-        working = any(c.kind is Kind.MAIN and c.attempt >= 0 for c in self.containers)
-        for container in self.containers:
-            yield container
-            if container.kind is Kind.INIT and not container.succeeded:
-                return
-            if container.kind is Kind.SIDECAR and not (container.up and container.started) and not working:
-                return
-            if container.coming_up:
-                return
-
-    def _keep(self, container: Container, now: float) -> None:
-        if container.phase is Phase.RUNNING and container.outdated and container.kind is not Kind.INIT:
-            message = f"Container {container.name} definition changed, will be restarted"
-            self._stop(container, now + self._grace_s, now, message)
-        if _startable(container) and now >= container.not_before:
-            self._out.append(StartContainer(container.begin()))
-
-    def _probe(self, now: float) -> None:
-        for container in self.containers:
-            if not container.up or container.probes is None:
-                continue
-            if container.probes.failed is not None:
-                self._condemn(container, container.probes.failed, now)
-            else:
-                self._out += [RunProbe(container.id, spec) for spec in container.probes.due(now)]
-
-    def _condemn(self, container: Container, probe: ProbeSpec, now: float) -> None:
-        container.condemned = True
-        grace_s = self._grace_s if probe.grace_s is None else probe.grace_s
-        self._stop(container, now + grace_s, now, health.verdict_on(container, probe))
-
-    def _show_pull_backoff(self, now: float) -> None:
-        """Show for a pull that failed a while ago that the next one is waited for, as the kubelet does."""
-        for container in self.containers:
-            if container.pull_backoff_at is not None and now >= container.pull_backoff_at:
-                container.pull_backoff_at = None
-                message = f'Back-off pulling image "{container.image}"'
-                container.waiting = Waiting("ImagePullBackOff", f"{message}: {container.waiting.message}")
-                self._record(False, "BackOff", message, container.name)
-                self._record(True, "Failed", "Error: ImagePullBackOff", container.name)
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -402,22 +255,9 @@ class PodMachine:
         return grace_s if self._hurry_s is None else min(grace_s, self._hurry_s)
 
     def _stop_all(self, now: float) -> None:
-        """Stop the work, then the sidecars, last started first; all within one grace period."""
         if self._stop_began is None:
             self._stop_began = now
-        deadline = self._stop_began + self._grace_s
-        others = [container for container in self.containers if container.kind is not Kind.SIDECAR]
-        for container in others:
-            self._stop(container, deadline, now, f"Stopping container {container.name}")
-        if any(container.active for container in others):
-            return
-        for sidecar in reversed([container for container in self.containers if container.kind is Kind.SIDECAR]):
-            self._stop(sidecar, max(deadline, now + LAST_MOMENT_S), now, f"Stopping container {sidecar.name}")
-            if sidecar.active:
-                return
-
-    def _stop(self, container: Container, kill_at: float, now: float, why: str) -> None:
-        self._out += endings.stop(container, kill_at=kill_at, now=now, why=why)
+        self._sequence.stop_all(self._stop_began + self._grace_s, now)
 
     def _set_deadline(self, now: Now) -> None:
         allowed = self.pod["spec"].get("activeDeadlineSeconds")
@@ -441,14 +281,12 @@ class PodMachine:
     def _settle(self) -> None:
         """See whether the pod has come to its end."""
         if self._verdict is None:
-            phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+            phase = statuses.phase_of(self._sequence.containers, self.pod["spec"].get("restartPolicy", "Always"))
             if phase in statuses.TERMINAL and not (self.deleted or self.removed):
                 self._verdict = statuses.Verdict(phase)
                 self._stop_began = None
             elif (self.deleted or self.removed) and not self.active:
-                ended = [c for c in self.containers if c.kind is not Kind.SIDECAR]
-                phase = statuses.SUCCEEDED if all(c.succeeded for c in ended) else statuses.FAILED
-                self._verdict = statuses.Verdict(phase)
+                self._verdict = statuses.Verdict(statuses.phase_at_end(self._sequence.containers))
 
     def _release(self) -> None:
         if self._verdict is not None and not self.active and self._volumes.release():
@@ -474,15 +312,15 @@ class PodMachine:
         verdict = self._verdict
         if verdict is None or self.active:
             # A pod that is on its way out has its final phase only once nothing runs any more.
-            phase = statuses.phase_of(self.containers, self.pod["spec"].get("restartPolicy", "Always"))
+            phase = statuses.phase_of(self._sequence.containers, self.pod["spec"].get("restartPolicy", "Always"))
             running = statuses.RUNNING if phase in statuses.TERMINAL else phase
             verdict = replace(verdict, phase=running) if verdict else statuses.Verdict(phase)
         status = statuses.pod_status(
             self.pod,
-            self.containers,
+            self._sequence.containers,
             verdict,
             volumes_ready=self._volumes.ready or self.active,
-            host_ip=self._host_ip,
+            host_ip=self.host_ip,
             before=self._status,
             at=timestamp(now.wall),
         )
@@ -502,27 +340,18 @@ class PodMachine:
             self._clearing = True
             self._out.append(ClearPod(self.uid))
 
-    def _record(self, warning: bool, reason: str, message: str, container: str = "") -> None:
-        self._out.append(RecordEvent(self.uid, warning, reason, message, container))
+    def _record(self, warning: bool, reason: str, message: str) -> None:
+        self._out.append(RecordEvent(self.uid, warning, reason, message))
 
     @property
     def active(self) -> bool:
         """Whether anything may run."""
-        return any(container.active for container in self.containers)
+        return self._sequence.active
 
     def check_invariants(self) -> None:
         """Raise :class:`LocalProtocolError` if this state should be impossible."""
-        for container in self.containers:
-            container.check_invariants()
+        self._sequence.check_invariants()
         if self._clearing and self.active:
             raise LocalProtocolError(f"pod {self.uid} is cleared while it runs")
         if self._volumes.released and self.active:
             raise LocalProtocolError(f"pod {self.uid} runs without its volumes")
-
-
-def _next_probe(container: Container) -> float | None:
-    return container.probes.next_at() if container.up and container.probes is not None else None
-
-
-def _startable(container: Container) -> bool:
-    return container.phase is Phase.WAITING or container.restarts

@@ -54,6 +54,11 @@ def phase_of(containers: Sequence[Container], restart_policy: str) -> str:
     return SUCCEEDED if all(container.succeeded for container in mains) else FAILED
 
 
+def phase_at_end(containers: Sequence[Container]) -> str:
+    """Return the final phase of a pod that was stopped, by whether its work was done by then."""
+    return SUCCEEDED if all(one.succeeded for one in containers if one.kind is not Kind.SIDECAR) else FAILED
+
+
 def pod_status(
     pod: Body,
     containers: Sequence[Container],
