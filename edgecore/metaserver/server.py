@@ -1,7 +1,8 @@
 """Serves the device's Kubernetes API over HTTP/1.1, in bounds.
 
-Contract. A task per connection, by asyncio's server; it answers one request after another. At most
-:data:`MAX_CONNECTIONS` connections, the next one is closed unanswered; at most :data:`MAX_WATCHES` watches, of one pod
+Contract. A task per connection, from accept on; it answers one request after another. At most :data:`MAX_CONNECTIONS`
+connections, TLS handshakes included: for the next one, that which has waited longest for its client is cut off, so that
+whoever opens many and says nothing only loses its own. At most :data:`MAX_WATCHES` watches, of one pod
 :data:`MAX_WATCHES_OF_A_POD`, the next one is told to come back. A request that takes over :data:`REQUEST_S` to arrive,
 an answer that nobody reads for :data:`WRITE_S`, and a connection that says nothing for :data:`IDLE_S` are cut off.
 """
@@ -32,13 +33,15 @@ REQUEST_S: Final = 30.0
 IDLE_S: Final = 90.0
 WRITE_S: Final = 30.0
 HANDSHAKE_S: Final = 10.0
+RETRY_ACCEPT_S: Final = 1.0
+"""Pause after an accept failed for want of file descriptors or memory."""
 _READ_BYTES: Final = 64 * 1024
 
 Answerer = Callable[[Request], Awaitable[Response]]
 
 
 class HttpServer:
-    """Answers connections. Give :meth:`answer` to asyncio's server.
+    """Answers connections.
 
     Args:
         api: Answers requests.
@@ -46,7 +49,9 @@ class HttpServer:
 
     def __init__(self, api: Answerer) -> None:
         self._api = api
-        self._connections: set[asyncio.Task[None] | None] = set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], None] = {}
+        """Those of the connections that wait for their client, the longest first."""
         self._watches: Counter[str] = Counter()
 
     @property
@@ -54,28 +59,63 @@ class HttpServer:
         """Connections and watches at this moment, for ``edgecore status``."""
         return {"connections": len(self._connections), "watches": self._watches.total()}
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Accept connections until cancelled; :meth:`close` ends them.
+
+        Args:
+            listener: Listens, and does not block.
+            tls: How this side proves who it is; None for plain HTTP.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("cannot accept", cause=str(error))
+                await asyncio.sleep(RETRY_ACCEPT_S)
+                continue
+            if not self._has_room():
+                accepted.close()
+                continue
+            task = loop.create_task(self._answer(accepted, tls), name="metaserver-connection")
+            self._connections.add(task)
+            self._waiting[task] = None
+            task.add_done_callback(self._left)
+
+    def _has_room(self) -> bool:
+        """Tell whether there is room for one more connection; somebody may have to go for it."""
+        if len(self._connections) < MAX_CONNECTIONS:
+            return True
+        longest = next(iter(self._waiting), None)
+        if longest is not None:
+            self._left(longest)
+            longest.cancel()
+        return longest is not None
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        self._waiting.pop(task, None)
+
+    async def _answer(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Answer the requests of one connection."""
-        task = asyncio.current_task()
-        if len(self._connections) >= MAX_CONNECTIONS:
-            writer.transport.abort()
+        opened = await _opened(accepted, tls)
+        if opened is None:
             return
-        self._connections.add(task)
+        reader, writer = opened
         try:
             await self._converse(reader, writer)
             writer.close()
             async with asyncio.timeout(WRITE_S):
                 await writer.wait_closed()
-        except (TimeoutError, OSError):
+        except OSError:  # TimeoutError is one
             writer.transport.abort()
         except asyncio.CancelledError:
-            writer.transport.abort()  # the agent stops
-        finally:
-            self._connections.discard(task)
+            writer.transport.abort()  # the agent stops, or another connection needs the place
+            raise
 
     async def close(self) -> None:
         """End all connections."""
-        tasks = [task for task in self._connections if task is not None]
+        tasks = list(self._connections)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,7 +124,8 @@ class HttpServer:
         parser = RequestParser()
         while True:
             try:
-                request = await self._next(parser, reader, writer)
+                with self._waits():
+                    request = await self._next(parser, reader, writer)
             except Malformed as error:
                 failure = Failure("BadRequest", error.reason)
                 await _send(writer, Response(error.code, failed(failure).body, {"Content-Type": "application/json"}))
@@ -98,6 +139,17 @@ class HttpServer:
             await _send(writer, response, keep=request.keep_alive, bare=request.method == "HEAD")
             if not request.keep_alive:
                 return
+
+    @contextmanager
+    def _waits(self) -> Iterator[None]:
+        """Count this task's connection among those that wait for their client."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.setdefault(task)  # a new connection has waited since it was accepted
+        try:
+            yield
+        finally:
+            self._waiting.pop(task, None)
 
     async def _next(
         self, parser: RequestParser, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -183,16 +235,38 @@ async def _send(writer: asyncio.StreamWriter, response: Response, *, keep: bool 
         await writer.drain()
 
 
+async def _opened(
+    accepted: socket.socket, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    """Take a connection through TLS, and return its streams; None where the client does not manage it."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    limit_s = HANDSHAKE_S if tls is not None else None
+    try:
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, accepted, ssl=tls, ssl_handshake_timeout=limit_s
+        )
+    except OSError:  # ssl.SSLError is one
+        accepted.close()
+        return None
+    except asyncio.CancelledError:
+        accepted.close()
+        raise
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
 @asynccontextmanager
 async def serving(sockets: list[socket.socket], server: HttpServer, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Serve on ``sockets``, which are owned from here on, for as long as the block runs."""
-    limit_s = HANDSHAKE_S if tls is not None else None
-    listeners = [
-        await asyncio.start_server(server.answer, sock=sock, ssl=tls, ssl_handshake_timeout=limit_s) for sock in sockets
-    ]
-    try:
-        yield
-    finally:
-        for listener in listeners:
-            listener.close()
-        await server.close()
+    async with asyncio.TaskGroup() as tasks:
+        listeners = [tasks.create_task(server.listen(sock, tls), name="metaserver-listener") for sock in sockets]
+        try:
+            yield
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+            for sock in sockets:
+                sock.close()
+            await server.close()

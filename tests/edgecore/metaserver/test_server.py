@@ -171,7 +171,7 @@ async def line(reader: asyncio.StreamReader) -> tuple[str, Body]:
     """Return the next event of a watch."""
     async with asyncio.timeout(20):
         size = int(await reader.readline(), 16)
-        event = json.loads(await reader.readexactly(size)) if size else {"type": "", "object": {}}
+        event: Body = json.loads(await reader.readexactly(size)) if size else {"type": "", "object": {}}
         await reader.readline()
     return event["type"], event["object"]
 
@@ -286,6 +286,34 @@ async def test_one_pod_has_only_so_many_watches(tmp_path: Path, monkeypatch: pyt
         code, _ = await it.ask("GET", "/api/v1/configmaps?watch=1")
         assert code == 429
         writer.close()
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_module, "MAX_CONNECTIONS", 3)
+    async with served(tmp_path) as it:
+        watching, watcher = await it.watch("/api/v1/configmaps?watch=1")
+        assert (await line(watching))[0] == "ADDED"
+        silent = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(8)]
+        assert (await it.ask("GET", "/api/v1/configmaps"))[0] == 200
+        async with asyncio.timeout(20):
+            assert await silent[0][0].read() == b"", "the one that waited longest was cut off"
+        it.store.put("configmaps", "colours", 8, labels={"app": "web"})
+        assert (await line(watching))[0] == "MODIFIED", "who is being served is left alone"
+        assert it.server.live()["connections"] <= 3
+        for writer in (watcher, *(writer for _, writer in silent)):
+            writer.close()
+
+
+async def test_with_every_place_at_work_the_next_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_module, "MAX_CONNECTIONS", 1)
+    async with served(tmp_path) as it:
+        watching, watcher = await it.watch("/api/v1/configmaps?watch=1")
+        await line(watching)
+        with pytest.raises((ConnectionError, IndexError)):  # reset, or nothing at all
+            await it.ask("GET", "/api/v1/configmaps")
+        watcher.close()
 
 
 async def test_what_is_no_http_is_answered_and_cut_off(tmp_path: Path) -> None:
