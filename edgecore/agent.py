@@ -66,6 +66,7 @@ class Machine:
         eviction: When pods are ended for want of something; None for never.
         signals: What tells how much there is.
         reclaim: What frees disk space without ending a pod.
+        addresses: Tells its addresses of the moment; without it they stay those among the facts.
     """
 
     facts: Facts
@@ -78,6 +79,7 @@ class Machine:
     eviction: EvictionSettings | None = None
     signals: SignalSource | None = None
     reclaim: tuple[Callable[[], Awaitable[None]], ...] = ()
+    addresses: Callable[[], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class Agent:
         )
         waited = any(each["type"] == ROOM for each in before.get("conditions") or ())
         self._reporter.room = lambda: room_condition(self._admission, waited=waited)
+        self._reporter.addresses = machine.addresses or (lambda: machine.facts.addresses)
+        self._reporter.on_move = self._moved
         self._sampling = PodSampling(self._wanted, machine.usage)
         fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
         self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
@@ -291,6 +295,10 @@ class Agent:
         yield Family("aiokubeedge_edge_link_connected", "Whether the cloud is connected.", [({}, connected)])
         yield Family("aiokubeedge_edge_pods", "Pods of this node.", [({}, len(self._wanted()))])
         yield Family("aiokubeedge_edge_requests_per_second", "As pods tell.", [({}, self._sampling.meter.requests_s)])
+
+    def _moved(self, address: str) -> None:
+        self._pods.move(address)
+        self._hub.redial("the node's address has changed")
 
     def _load(self) -> Load:
         return replace(self._reporter.load(), requests=round(self._sampling.meter.requests_s * 1000))

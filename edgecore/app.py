@@ -32,7 +32,7 @@ from edgecore.metrics.machine import agent_families, machine_families
 from edgecore.metrics.sensors import Sensors
 from edgecore.metrics.usage import UsageSource
 from edgecore.node.addresses import bridge_address
-from edgecore.node.facts import Facts, gather
+from edgecore.node.facts import Facts, addresses, gather
 from edgecore.node.identity import DataFolder, Identity, check_name, load_identity, offline_identity, write_private
 from edgecore.node.reporter import ReporterSettings
 from edgecore.node.sampler import HostSampler
@@ -137,6 +137,7 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         eviction=_eviction(settings),
         signals=HostSignals(folder.root, lambda: next((each.image_folder for each in keepers), "")),
         reclaim=tuple(each.free_disk for each in keepers),
+        addresses=addresses,
     )
     return Agent(
         store,

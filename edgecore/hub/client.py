@@ -133,6 +133,7 @@ class HubClient:
         self._session: Session | None = None
         self._dialling: asyncio.Timeout | None = None
         self._leaving = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._backoff = Backoff(RECONNECT, rng)
         self._refused = Backoff(REFUSED, rng)
         self._connected_at: float | None = None
@@ -149,7 +150,11 @@ class HubClient:
             if self._leaving.is_set():
                 break
             delay_s = self._plan(ending)
+            if self.state.phase is not Phase.REFUSED and self._at_once.is_set():
+                self._backoff.reset()
+                delay_s = 0.0
             await self._pause(delay_s)
+            self._at_once.clear()
         await self._account.checkpoint(asyncio.get_running_loop().time(), at_least_every_s=0.0)
         self._set_state(LinkState(Phase.STOPPED, "the agent stopped"))
 
@@ -171,9 +176,18 @@ class HubClient:
         if self._session is not None:
             self._session.pump()
 
+    def redial(self, reason: str) -> None:
+        """End the session there is, or the wait for the next, and dial at once: the way to the cloud is another."""
+        self._at_once.set()
+        if self._session is not None:
+            self._session.leave(reason)
+        elif self._dialling is not None and not self._dialling.expired():
+            self._dialling.reschedule(asyncio.get_running_loop().time())
+
     def leave(self, reason: str = "the agent stops") -> None:
         """Say goodbye to the cloud and end :meth:`run`."""
         self._leaving.set()
+        self._at_once.set()
         if self._session is not None:
             self._session.leave(reason)
         elif self._dialling is not None and not self._dialling.expired():
@@ -258,9 +272,11 @@ class HubClient:
         return lasted_s >= STABLE_S
 
     async def _pause(self, delay_s: float) -> None:
+        """Wait, unless the cloud is to be dialled at once or not at all; who was refused is not to come sooner."""
+        event = self._leaving if self.state.phase is Phase.REFUSED else self._at_once
         try:
             async with asyncio.timeout(delay_s):
-                await self._leaving.wait()
+                await event.wait()
         except TimeoutError:
             return
 

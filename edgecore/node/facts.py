@@ -1,4 +1,4 @@
-"""What does not change while the agent runs: the machine's identity, system and capacity."""
+"""The machine's identity, system and capacity, which do not change while the agent runs, and its addresses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psutil
 KUBELET_VERSION_PREFIX = "v1.33.0-aiokubeedge-"
 """What clients compare against; the part after the prefix is this project's version."""
 
+LOOPBACK = "127.0.0.1"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"}
 
 
@@ -49,7 +50,7 @@ def gather(data_dir: Path) -> Facts:
     """Read the machine's facts."""
     return Facts(
         hostname=socket.gethostname(),
-        addresses=_addresses(),
+        addresses=addresses(),
         machine_id=_line(Path("/etc/machine-id")),
         boot_id=_line(Path("/proc/sys/kernel/random/boot_id")),
         kernel=platform.release(),
@@ -91,12 +92,13 @@ def _cgroup_limit() -> int:
     return int(text) if text.isdigit() else 1 << 62
 
 
-def _addresses() -> tuple[str, ...]:
+def addresses() -> tuple[str, ...]:
+    """Return the machine's IPv4 addresses, the one on the default route first; loopback where it has no other."""
     found = [_default_route_address()]
     for interface in psutil.net_if_addrs().values():
         found += [each.address for each in interface if each.family == socket.AF_INET]
     lasting = [address for address in found if address and not address.startswith(("127.", "169.254."))]
-    return tuple(dict.fromkeys(lasting)) or ("127.0.0.1",)
+    return tuple(dict.fromkeys(lasting)) or (LOOPBACK,)
 
 
 def _default_route_address() -> str:

@@ -10,14 +10,18 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import structlog
+
 from edgecore.meta.base import Reports
-from edgecore.node.facts import Facts
+from edgecore.node.facts import LOOPBACK, Facts
 from edgecore.node.sampler import Sample, Sampler
 from edgecore.node.status import Allotment, conditions_of, groups_condition, node_status, runtime_condition
 from protocol.heartbeat import KELVIN, Load
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import timestamp
+
+log = structlog.get_logger("edgecore.node")
 
 STATUS_EVERY_S = 300.0
 """A status with nothing new in it goes up this often, as a sign of life for people."""
@@ -81,6 +85,10 @@ class NodeReporter:
         """Returns what is wrong with pods' control groups; None where the device's are not looked after."""
         self.room: Callable[[], Body | None] = lambda: None
         """Returns the condition that tells who waits for room, once somebody does or did; its time is set here."""
+        self.addresses: Callable[[], tuple[str, ...]] = lambda: facts.addresses
+        """Returns the machine's addresses, the one that others reach it by first."""
+        self.on_move: Callable[[str], None] = lambda _: None
+        """Told the new address when that has changed."""
         self._latest: Sample | None = None
 
     def load(self) -> Load:
@@ -109,6 +117,7 @@ class NodeReporter:
             while (left := until - clock()) > settings.network_s:
                 await asyncio.sleep(settings.network_s)
                 self.look_at_network(clock())
+                await self.look_at_addresses()
             await asyncio.sleep(max(0.0, left))
 
     def look_at_network(self, now: float) -> None:
@@ -117,8 +126,22 @@ class NodeReporter:
             received, sent = self._sampler.network(now)
             self._latest = replace(self._latest, rx_bytes_s=received, tx_bytes_s=sent)
 
+    async def look_at_addresses(self) -> None:
+        """Report at once under a new address, where the machine has one. Without any it keeps the last."""
+        found = self.addresses()
+        if found in (self._facts.addresses, (LOOPBACK,)):
+            return
+        moved = found[0] != self._facts.addresses[0]
+        self._facts = replace(self._facts, addresses=found)
+        if moved:
+            log.info("the node's address has changed", address=found[0])
+            self._reported_at = None
+            self.on_move(found[0])
+            await self.refresh()
+
     async def look(self, now: float) -> None:
         """Take one sample at ``now`` (monotonic seconds) and report if there is something to say."""
+        await self.look_at_addresses()
         self._latest = self._sampler.sample(now)
         await self._tell(self._latest, now)
 

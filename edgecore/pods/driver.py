@@ -27,6 +27,7 @@ from edgecore.pods.events import (
     Event,
     Found,
     HoldSet,
+    HostMoved,
     Instruction,
     Now,
     PodApplied,
@@ -95,6 +96,7 @@ class PodsDriver:
         tokens: TokenSource | None = None,
         gate: Gate | None = None,
     ) -> None:
+        self._settings = settings
         self._desired = desired
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
         self._storage = storage
@@ -271,6 +273,15 @@ class PodsDriver:
     def serve(self, api: ApiAccess) -> None:
         """Let containers that start from now on find the API that this device serves."""
         self._performer.api = api
+
+    def move(self, host_ip: str) -> None:
+        """Take note that the node has another address: pods that have none of their own have it too."""
+        self._settings.host_ip = self._prober.host_ip = host_ip
+        event = HostMoved(host_ip)
+        if self._running:
+            self._handle(event)
+        else:
+            self._early.append(event)
 
     def sources_changed(self, pod: Uid) -> None:
         """Take note that something a pod's volumes are made of has changed, and is no object of the slice."""

@@ -48,6 +48,17 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class HostMoved:
+    """The node has another address.
+
+    Attributes:
+        host_ip: Which.
+    """
+
+    host_ip: str
+
+
+@dataclass(frozen=True, slots=True)
 class Booted:
     """The agent has come up. Comes first, once.
 
@@ -224,6 +235,7 @@ class PodCleared:
 Event = (
     Booted
     | Found
+    | HostMoved
     | PodApplied
     | PodRemoved
     | SliceCompleted

@@ -25,6 +25,7 @@ from edgecore.pods.events import (
     Found,
     HoldSet,
     HookEnded,
+    HostMoved,
     Instruction,
     Now,
     PodApplied,
@@ -96,6 +97,8 @@ class PodsMachine:
                 return self._boot(event, now)
             case Found():
                 return self._find(event, now)
+            case HostMoved(host_ip):
+                return self._move(host_ip, now)
             case PodApplied(pod):
                 return self._apply(pod, now)
             case SliceCompleted():
@@ -228,6 +231,15 @@ class PodsMachine:
             if uid not in strangers:
                 pod.found(states.get(uid, []), now)
                 out += self._advance(pod, now)
+        return out
+
+    def _move(self, host_ip: str, now: Now) -> list[Instruction]:
+        """Report every pod under the node's new address."""
+        self._host_ip = host_ip
+        out: list[Instruction] = []
+        for pod in list(self._pods.values()):
+            pod.host_ip = host_ip
+            out += self._advance(pod, now)
         return out
 
     def _unowned(self) -> list[Uid]:

@@ -58,7 +58,8 @@ class Prober:
     ) -> None:
         self._pod_of = pod_of
         self._address_of = address_of
-        self._host_ip = host_ip
+        self.host_ip = host_ip
+        """The node's address; the driver changes it when the node moves."""
         self._runtime_of = runtime_of
         self._answer = answer
         self._tasks: asyncio.TaskGroup | None = None
@@ -142,8 +143,8 @@ class Prober:
 
         A device that is cut off may be without its address, or have another, and who bears the old one is a stranger.
         """
-        address = self._address_of(uid) or self._host_ip
-        return LOOPBACK if address == self._host_ip and not _is_own(address) else address
+        address = self._address_of(uid) or self.host_ip
+        return LOOPBACK if address == self.host_ip and not _is_own(address) else address
 
     # --- hooks ----------------------------------------------------------------------------------------------------
 

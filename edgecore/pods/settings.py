@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PodsSettings:
-    """What the driver needs to know of its node.
+    """What the driver needs to know of its node. Nothing changes but the address, which the driver alone sets.
 
     Attributes:
         node_name: This node.

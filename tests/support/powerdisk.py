@@ -10,7 +10,6 @@ import fcntl
 import os
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,6 @@ _SHUTDOWN: Final = 0x8004587D
 """EXT4_IOC_SHUTDOWN (``FS_IOC_SHUTDOWN`` of linux/fs.h)."""
 _NO_LOG_FLUSH: Final = 2
 _OPTIONS: Final = "loop,noauto_da_alloc,commit=60"
-UNMOUNT_TRIES: Final = 200
-PAUSE_S: Final = 0.02
 
 
 class PowerDisk:
@@ -47,8 +44,16 @@ class PowerDisk:
             os.close(descriptor)
 
     def restore(self) -> None:
-        """Mount it again; whoever used it must have ended."""
-        self.unmount()
+        """Mount what is on the medium; whoever used the disk must have ended.
+
+        From a copy: somebody's mount namespace, that of a process just killed say, may hold the old mount for a while,
+        and the kernel would then mount that again, which takes no writes any more.
+        """
+        _run("umount", "--recursive", "--lazy", str(self.path))
+        before, self._image = self._image, self._image.with_name(f"{self._image.name}.next")
+        _run("cp", "--sparse=always", str(before), str(self._image))
+        before.unlink()
+        self._image = self._image.rename(before)
         self.mount()
 
     def mount(self) -> None:
@@ -58,22 +63,6 @@ class PowerDisk:
             subprocess.CalledProcessError: It cannot be.
         """
         _run("mount", "-o", _OPTIONS, str(self._image), str(self.path))
-
-    def unmount(self) -> None:
-        """Unmount it, and everything that containers were given below it.
-
-        Raises:
-            subprocess.CalledProcessError: It stays in use.
-        """
-        for tries_left in reversed(range(UNMOUNT_TRIES)):
-            try:
-                _run("umount", "--recursive", str(self.path))
-            except subprocess.CalledProcessError:
-                if not tries_left:
-                    raise
-                time.sleep(PAUSE_S)  # a process that was killed lets go of its files a moment after its end
-            else:
-                return
 
 
 @contextmanager

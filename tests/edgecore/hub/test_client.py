@@ -194,3 +194,32 @@ async def test_sessions_that_end_at_once_make_it_wait_longer_and_longer() -> Non
             await cloud.close()
     gaps = [later - earlier for earlier, later in pairwise(network.dials)]
     assert max(gaps) > 4.0
+
+
+async def test_told_to_dial_at_once_it_ends_the_session_and_does() -> None:
+    network = Network()
+    async with client(network) as running:
+        cloud = await network.next_cloud()
+        await cloud.accept()
+        await cloud.wait_for(VolatileReceived)
+        at = asyncio.get_running_loop().time()
+        running.redial("the node's address has changed")
+        again = await network.next_cloud()
+        await again.accept(epoch=2)
+        await again.wait_for(VolatileReceived)
+        assert network.dials[1] - at < 0.1
+        await cloud.close()
+    await again.close()
+
+
+async def test_told_to_dial_at_once_it_waits_no_longer() -> None:
+    network = Network()
+    network.down = True
+    async with client(network) as running:
+        await asyncio.sleep(300)
+        made, at = len(network.dials), asyncio.get_running_loop().time()
+        running.redial("the node's address has changed")
+        await asyncio.sleep(1.5)
+        soon = [dial - at for dial in network.dials[made:]]
+        assert soon[0] == 0.0
+        assert len(soon) > 1, "and the waits are short again"

@@ -7,7 +7,7 @@ import pytest
 
 from edgecore.meta.memory import MemoryDisk, MemoryEngine
 from edgecore.meta.store import MetaStore
-from edgecore.node.facts import Facts
+from edgecore.node.facts import LOOPBACK, Facts
 from edgecore.node.reporter import NodeReporter
 from edgecore.node.sampler import Sample
 from edgecore.node.status import Allotment
@@ -109,3 +109,26 @@ async def test_temperature_and_graphics_are_told_where_there_are_any() -> None:
     await clocked.reporter.look(0.0)
     load = clocked.reporter.load()
     assert (load.temperature, load.gpu) == (KELVIN - 125, 1)
+
+
+async def test_a_new_address_is_reported_at_once() -> None:
+    clocked = Clocked()
+    moves: list[str] = []
+    found = FACTS.addresses
+    clocked.reporter.addresses = lambda: found
+    clocked.reporter.on_move = moves.append
+    await clocked.reporter.look(0.0)
+    found = ("192.168.7.7", *FACTS.addresses)
+    await clocked.reporter.look_at_addresses()
+    assert clocked.statuses[-1]["addresses"][0] == {"type": "InternalIP", "address": "192.168.7.7"}
+    assert (moves, len(clocked.statuses)) == (["192.168.7.7"], 2)
+    await clocked.reporter.look_at_addresses()
+    assert len(clocked.statuses) == 2
+
+
+async def test_a_machine_without_an_address_keeps_its_last() -> None:
+    clocked = Clocked()
+    clocked.reporter.addresses = lambda: (LOOPBACK,)
+    await clocked.reporter.look(0.0)
+    await clocked.reporter.look_at_addresses()
+    assert [status["addresses"][0]["address"] for status in clocked.statuses] == [FACTS.addresses[0]]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edgecore.pods.containers import TRANSITIONS, Container, Kind, Phase, Stimulus
 from edgecore.pods.events import (
     ClearPod,
+    HostMoved,
     PodApplied,
     PodRemoved,
     PrepareVolumes,
@@ -50,6 +51,13 @@ class TestRunning:
         for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers"):
             assert bench.condition(kind) == "True"
         assert bench.reasons() == ["Started"]
+
+    def test_pods_without_an_address_of_their_own_follow_the_nodes(self, bench: Bench) -> None:
+        bench.boot(a_pod())
+        bench.tell(HostMoved("192.168.7.7"))
+        status = bench.status()
+        assert (status["podIP"], status["hostIP"], status["hostIPs"]) == (*["192.168.7.7"] * 2, [{"ip": "192.168.7.7"}])
+        assert bench.running() == [("main", 0)]
 
     def test_missing_references_are_waited_for_visibly(self, bench: Bench) -> None:
         bench.volumes_missing = True
