@@ -69,7 +69,7 @@ class DiskStorage:
         await asyncio.to_thread(self._remember, uid, note)
 
     def _remember(self, uid: Uid, note: Remembered) -> None:
-        folder = self._folder(uid)
+        folder = self._made(uid)
         scratch = folder / f"{_NOTE}.new"
         with scratch.open("w") as file:
             json.dump(asdict(note), file)
@@ -83,6 +83,7 @@ class DiskStorage:
 
     async def prepare(self, pod: Body, sources: Sources) -> None:
         """Make or update each volume."""
+        self._made(Uid(pod["metadata"]["uid"]))
         for volume in pod["spec"].get("volumes") or ():
             try:
                 await self._prepare(pod, volume, sources)
@@ -208,7 +209,11 @@ class DiskStorage:
         return self._folder(Uid(pod["metadata"]["uid"])) / "volumes" / _safe_name(volume["name"])
 
     def _folder(self, uid: Uid) -> Path:
-        folder = self._root / _safe_name(uid)
+        return self._root / _safe_name(uid)
+
+    def _made(self, uid: Uid) -> Path:
+        """Return the pod's folder, which is there then. Who only looks must not make it: the pod may just have gone."""
+        folder = self._folder(uid)
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         return folder
 

@@ -90,6 +90,8 @@ class UsageMeter:
             for name, (path, in_memory) in volumes.items():
                 if name not in known or known[name].stale(self._clock()):
                     await self._ask(known, name, path, in_memory=in_memory)
+            if not known:
+                self.forget(uid)  # it may have gone while others were measured
             return {name: answer.usage for name, answer in known.items()}
 
     async def _ask(self, known: dict[str, _Answer], name: str, path: Path, *, in_memory: bool) -> None:

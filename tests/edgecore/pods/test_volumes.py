@@ -284,6 +284,14 @@ class TestDiskStorage:
         found = (await self.mount(DiskStorage(tmp_path), pod)).stat()
         assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (2000, 0o2777)
 
+    async def test_looking_at_a_pod_that_has_gone_brings_nothing_back(self, tmp_path: Path) -> None:
+        pod = with_volume(emptyDir={})
+        storage = DiskStorage(tmp_path)
+        await storage.prepare(pod, sources(pod))
+        await storage.remove(U1)
+        assert await storage.usage(pod) == {}
+        assert list(tmp_path.iterdir()) == []
+
     async def test_what_a_pods_own_volumes_take_is_told(self, tmp_path: Path) -> None:
         volumes = [
             {"name": "v", "emptyDir": {}},
