@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecore.pods.runtimes.base import StartRefused
-from edgecore.pods.sources import ReferenceMissing, Sources, entry
+from edgecore.pods.sources import ADDRESS_FIELDS, ReferenceMissing, Sources, entry
 from protocol.objects.keys import Body
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
@@ -82,6 +82,12 @@ def _value(variable: Body, container: str, sources: Sources, before: Mapping[str
             value = entry(read(name), kind, name, key, optional=bool(reference.get("optional")))
             return None if value is None else _text(value)
     raise ReferenceMissing(f"variable {variable['name']} takes its value from an unsupported source")
+
+
+def names_address(container: Body) -> bool:
+    """Tell whether a variable of the container takes the pod's own IP address."""
+    origins = (variable.get("valueFrom") or {} for variable in container.get("env") or ())
+    return any((origin.get("fieldRef") or {}).get("fieldPath") in ADDRESS_FIELDS for origin in origins)
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import structlog
 from edgecore.meta.base import Desired, Reports
 from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.containerspec import container_spec, sandbox
-from edgecore.pods.environment import environment
+from edgecore.pods.environment import environment, names_address
 from edgecore.pods.events import (
     ClearPod,
     ContainerRefused,
@@ -128,9 +128,12 @@ class Performer:
         if pod is None:
             return None
         try:
-            runtime = self.runtime_of(pod)
-            address = await runtime.prepare(sandbox(pod, self._settings))
-            spec = self._spec(pod, container, address)
+            runtime, shared = self.runtime_of(pod), sandbox(pod, self._settings)
+            own_network = runtime.own_networks and not shared.host_network
+            # Starting makes what they share as well, and has more to do at once than this.
+            waits = own_network and names_address(_container_of(pod, container))
+            address = await runtime.prepare(shared) if waits else ""
+            spec = self._spec(pod, container, address, own_network=own_network)
             return ContainerStarted(await runtime.start(spec, self._teller(container)))
         except StartRefused as error:
             return ContainerRefused(container, error.reason, error.message)
@@ -143,11 +146,10 @@ class Performer:
 
         return tell
 
-    def _spec(self, pod: Body, container: ContainerId, address: str) -> ContainerSpec:
-        specs = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-        spec = next(one for one in specs if one["name"] == container.name)
+    def _spec(self, pod: Body, container: ContainerId, address: str, *, own_network: bool) -> ContainerSpec:
+        spec = _container_of(pod, container)
         sources = self._sources(pod, address)
-        given = {} if self.api is None else self.api.variables(own_network=bool(address))
+        given = {} if self.api is None else self.api.variables(own_network=own_network)
         variables = environment(pod, spec, sources, given)
         return container_spec(
             pod,
@@ -221,3 +223,8 @@ class Performer:
         body = None if pod is None else self._recorder.body(event, pod, self._wall())
         if body is not None:
             await self._reports.event(body)
+
+
+def _container_of(pod: Body, container: ContainerId) -> Body:
+    specs: list[Body] = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+    return next(one for one in specs if one["name"] == container.name)

@@ -17,6 +17,9 @@ from protocol.objects.quantities import parse_quantity
 from protocol.objects.resources import CLAIMS, CONFIG_MAPS, NODES, PERSISTENT_VOLUMES, SECRETS
 from protocol.objects.wellknown import ROOT_CA
 
+ADDRESS_FIELDS = frozenset({"status.podIP", "status.podIPs"})
+"""Field paths that stand for the pod's own address."""
+
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
 
@@ -168,7 +171,7 @@ class PodSources:
                 return str(spec.get("serviceAccountName", "default"))
             case "status.hostIP" | "status.hostIPs":
                 return self.host_ip
-            case "status.podIP" | "status.podIPs":
+            case path if path in ADDRESS_FIELDS:
                 return self.pod_ip or self.host_ip
         raise ReferenceMissing(f"unsupported fieldPath: {path}")
 

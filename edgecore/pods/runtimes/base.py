@@ -212,6 +212,10 @@ class Runtime(Protocol):
         """Fields it acts on and not every runtime does, as :mod:`edgecore.pods.unsupported` writes them."""
 
     @property
+    def own_networks(self) -> bool:
+        """Whether a pod has a network of its own where it does not ask for the host's."""
+
+    @property
     def problem(self) -> str | None:
         """What keeps it from working, empty for nothing; None where there is nothing beside the agent that could."""
 
@@ -229,7 +233,7 @@ class Runtime(Protocol):
     async def prepare(self, sandbox: SandboxSpec) -> str:
         """Make what the pod's containers share, where it is missing, and return the pod's own IP address. Idempotent.
 
-        Called before each start, so that a container's environment can name the address. Empty: the host's.
+        Called before a start whose environment names the address; a start makes it too. Empty: the host's.
 
         Raises:
             StartRefused: It cannot be made as specified.

@@ -95,6 +95,11 @@ class MemoryRuntime:
         return self._name
 
     @property
+    def own_networks(self) -> bool:
+        """None: there is nothing but the host's."""
+        return False
+
+    @property
     def honours(self) -> frozenset[str]:
         """Nothing special."""
         return frozenset()

@@ -20,6 +20,7 @@ from edgecore.pods.runtimes.base import (
     silent,
 )
 from edgecore.pods.runtimes.memory import MemoryHost, MemoryRuntime
+from edgecore.pods.runtimes.specs import SandboxSpec
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import Sources
 from edgecore.pods.storage import MemoryStorage, VolumeUnavailable
@@ -321,6 +322,42 @@ async def test_a_full_disk_is_retried_with_its_reason_in_view(device: Device) ->
         runtime._victim = ""
         await pass_time(11)
         assert device.phase() == "Running"
+
+
+class Networked(MemoryRuntime):
+    """Gives each pod an address, and counts how often it is asked for one before a start."""
+
+    asked = 0
+
+    @property
+    def own_networks(self) -> bool:
+        return True
+
+    async def prepare(self, sandbox: SandboxSpec) -> str:
+        self.asked += 1
+        return "172.17.0.9"
+
+
+@pytest.mark.parametrize(
+    ("field", "on_host", "asked", "value"),
+    [
+        ("status.podIP", False, 1, "172.17.0.9"),
+        ("status.podIP", True, 0, "10.0.0.7"),
+        ("metadata.name", False, 0, "web"),
+    ],
+)
+async def test_only_a_start_that_names_the_address_waits_for_it(
+    device: Device, field: str, on_host: bool, asked: int, value: str
+) -> None:
+    pod = a_pod()
+    pod["spec"]["hostNetwork"] = on_host
+    pod["spec"]["containers"][0]["env"] = [{"name": "IT", "valueFrom": {"fieldRef": {"fieldPath": field}}}]
+    device.desired.put("pods", pod)
+    runtime = Networked(device.host)
+    async with device.agent(runtime):
+        assert device.phase() == "Running"
+        assert runtime.asked == asked
+        assert ("IT", value) in device.host.specs[main()].environment
 
 
 class NoRoom(MemoryStorage):

@@ -34,15 +34,16 @@ from edgecore.pods.runtimes.base import (
     Teller,
     silent,
 )
-from edgecore.pods.runtimes.docker import configs, labels, states
+from edgecore.pods.runtimes.docker import labels, states
 from edgecore.pods.runtimes.docker.commands import Commands
+from edgecore.pods.runtimes.docker.creation import CREATE_ERROR, Creation, Place
 from edgecore.pods.runtimes.docker.engine import About, Answer, Engine, EngineError
 from edgecore.pods.runtimes.docker.garbage import ImageGarbage
 from edgecore.pods.runtimes.docker.groups import parent_of
 from edgecore.pods.runtimes.docker.honoured import HONOURED
 from edgecore.pods.runtimes.docker.images import Images
 from edgecore.pods.runtimes.docker.lastwords import LastWords
-from edgecore.pods.runtimes.docker.sandboxes import Sandboxes
+from edgecore.pods.runtimes.docker.sandboxes import Sandbox, Sandboxes
 from edgecore.pods.runtimes.docker.settings import DockerSettings
 from edgecore.pods.runtimes.specs import SandboxSpec
 from protocol.backoff import LOCAL
@@ -70,6 +71,11 @@ class DockerRuntime:
     name = "docker"
     honours = HONOURED
 
+    @property
+    def own_networks(self) -> bool:
+        """Whether pods have networks of their own: they share the network that the settings name."""
+        return self._settings.network not in ("host", "none")
+
     def __init__(
         self,
         settings: DockerSettings,
@@ -88,6 +94,7 @@ class DockerRuntime:
         self._sandboxes = Sandboxes(self._engine, settings)
         self._commands = Commands(self._engine)
         self._last_words = LastWords(settings.root, self._engine)
+        self._creation = Creation(self._engine, settings, self._images, self._last_words)
         self._about: About | None = None
         self._pause = ""
         self._known: dict[ContainerId, ContainerState] = {}
@@ -140,27 +147,27 @@ class DockerRuntime:
             tasks.create_task(garbage.run(), name="docker-garbage")
 
     async def _find(self) -> None:
+        found = [await self._engine.inspect(docker_id) for docker_id in await self._engine.list()]
         sandboxes: dict[Uid, Answer] = {}
-        for docker_id in await self._engine.list():
-            inspected = await self._engine.inspect(docker_id)
-            if inspected is None:
-                continue
+        containers: list[Answer] = []
+        for inspected in filter(None, found):
             tags = inspected["Config"]["Labels"]
             if tags.get(labels.TYPE) == labels.SANDBOX:
-                sandboxes[Uid(tags.get(labels.POD_UID, ""))] = inspected
-                continue
+                pod = Uid(tags.get(labels.POD_UID, ""))
+                sandboxes[pod] = inspected
+                self._sandboxes.adopt(pod, inspected)
+            else:
+                containers.append(inspected)
+        for inspected in containers:  # after the sandboxes, whose addresses are theirs
             state = await self._state(inspected)
             if state is None:
-                await self._engine.remove(docker_id)
+                await self._engine.remove(inspected["Id"])
             else:
                 self._known[state.id] = state
         self._known = dict(sorted(self._known.items()))
-        pods = {container.pod for container in self._known}
-        for pod, sandbox in sandboxes.items():
-            if pod in pods:
-                self._sandboxes.adopt(pod, sandbox)
-            else:
-                await self._engine.remove(sandbox["Id"])
+        for pod in sandboxes.keys() - {container.pod for container in self._known}:
+            self._sandboxes.forget(pod)
+            await self._engine.remove(sandboxes[pod]["Id"])
 
     async def close(self) -> None:
         """Stop listening and close every connection; containers go on."""
@@ -174,13 +181,19 @@ class DockerRuntime:
 
     async def prepare(self, sandbox: SandboxSpec) -> str:
         """Make the pod's sandbox, where it is missing, and return its address."""
+        pause, group = await self._pause_image(), await self._group(sandbox)
+        return (await self._sandbox(sandbox, pause, group)).address
+
+    async def _pause_image(self) -> str:
         if self._about is None:
             raise RuntimeUnavailable("the Docker daemon has not answered yet")
         if not self._pause:
             self._pause = await self._images.ensure_pause(self._about)
+        return self._pause
+
+    async def _sandbox(self, sandbox: SandboxSpec, pause: str, group: str) -> Sandbox:
         try:
-            group = await self._group(sandbox)
-            return (await self._sandboxes.ensure(sandbox, self._pause, group)).address
+            return await self._sandboxes.ensure(sandbox, pause, group)
         except StartRefused:
             self._pause = ""  # Perhaps its image was removed: look again.
             raise
@@ -198,27 +211,12 @@ class DockerRuntime:
         if any(known[:2] == spec.id[:2] and known.attempt > spec.id.attempt for known in self._known):
             # The machine has not heard yet of what was found when the engine came back.
             raise StartRefused("RunContainerError", f"a later instance of container {spec.id.name} exists")
-        held = self._sandboxes.running(spec.id.pod)
-        if held is None:
-            await self.prepare(spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name))
-            held = self._sandboxes.held[spec.id.pod]
         await self._forget_before(spec.id)
-        image = await self._images.ensure(spec, tell)
-        around = configs.Surroundings(
-            sandbox=held.id,
-            address=held.address,
-            image=image,
-            image_id=states.image_id_of(image),
-            termination_file=self._last_words.lay_out(spec.id),
-            seccomp=self._seccomp(spec.security.seccomp),
-            podman=self._about is not None and self._about.podman,
-            oom_floor=self._sandboxes.oom_floor,
-            group=await self._group(spec.sandbox) if spec.sandbox is not None else "",
-        )
-        config = configs.container_config(spec, around, self._settings)
+        shared = spec.sandbox or SandboxSpec(spec.id.pod, spec.namespace, spec.pod_name)
+        docker_id = await self._lay(spec, shared, tell)
         self._starting.add(spec.id)
         try:
-            inspected = await self._create(labels.name_of_container(spec), config, spec.id.name, tell)
+            inspected = await self._begin(docker_id)
             state = await self._state(inspected)
             if state is None:
                 why = inspected["State"].get("Error") or "the container did not start"
@@ -228,18 +226,52 @@ class DockerRuntime:
             self._starting.discard(spec.id)
         return self._known[spec.id]
 
-    async def _create(self, name: str, config: configs.Config, container: str, tell: Teller) -> Answer:
-        """Create and start a container; where it does not start, none is left.
+    async def _lay(self, spec: ContainerSpec, shared: SandboxSpec, tell: Teller) -> str:
+        """Create the container in its pod's sandbox, which runs then; returns its id.
+
+        A pod's first is created while the sandbox starts, which takes Docker longer: a container may name a sandbox
+        that does not run yet. The sandbox's address is not known then, and is not among the container's labels.
+        """
+        pause, group = await self._pause_image(), await self._group(shared)
+        laid = None
+        if shared.pod not in self._sandboxes.held:
+            laid = await self._sandboxes.lay(shared, pause, group)
+        if laid is None:
+            sandbox = await self._sandbox(shared, pause, group)
+            return await self._creation.create(spec, self._place(sandbox, group), tell)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                raising = tasks.create_task(self._sandbox(shared, pause, group), name="docker-sandbox")
+                place = self._place(Sandbox(laid, ""), group)
+                creating = tasks.create_task(self._try_create(spec, place, tell), name="docker-create")
+        except ExceptionGroup as failed:
+            await self._engine.remove(labels.name_of_container(spec))
+            raise failed.exceptions[0] from None
+        sandbox, created = raising.result(), creating.result()
+        lost = sandbox.id != laid  # it did not start as it was made first, and nothing can join that one any more
+        if isinstance(created, StartRefused) and not (lost and created.reason == CREATE_ERROR):
+            raise created
+        if lost or isinstance(created, StartRefused):
+            return await self._creation.create(spec, self._place(sandbox, group), tell)
+        return created
+
+    async def _try_create(self, spec: ContainerSpec, place: Place, tell: Teller) -> str | StartRefused:
+        """Create the container; a refusal is an answer, so that it does not break off the sandbox's start."""
+        try:
+            return await self._creation.create(spec, place, tell)
+        except StartRefused as refusal:
+            return refusal
+
+    def _place(self, sandbox: Sandbox, group: str) -> Place:
+        podman = self._about is not None and self._about.podman
+        return Place(sandbox, group, self._sandboxes.oom_floor, podman)
+
+    async def _begin(self, docker_id: str) -> Answer:
+        """Start a container and return all about it; where it does not start, it is removed.
 
         Raises:
-            StartRefused: It cannot be made, or not be started, as specified.
+            StartRefused: It cannot be started as specified.
         """
-        try:
-            # An agent that died right here left one of that name that nobody took note of; it is replaced.
-            docker_id = await self._engine.create(config, name)
-        except EngineError as error:
-            raise StartRefused("CreateContainerError", error.message) from None
-        await tell("Created", f"Created container {container}", False)
         try:
             await self._engine.start(docker_id)
         except EngineError as error:
@@ -249,23 +281,6 @@ class DockerRuntime:
         if inspected is None:
             raise StartRefused("RunContainerError", "the container was removed as soon as it was started")
         return inspected
-
-    def _seccomp(self, profile: str) -> str:
-        """Return the content of a profile of this node, or empty where none is named.
-
-        Raises:
-            StartRefused: It cannot be read.
-        """
-        if not profile.startswith("localhost/"):
-            return ""
-        path = self._settings.seccomp_dir / profile.removeprefix("localhost/")
-        try:
-            if not path.resolve().is_relative_to(self._settings.seccomp_dir.resolve()):
-                raise PermissionError(f"{path} is not below {self._settings.seccomp_dir}")
-            return path.read_text()
-        except (OSError, ValueError) as error:
-            message = f"cannot load seccomp profile {path}: {error}"
-            raise StartRefused("CreateContainerError", message) from None
 
     async def _forget_before(self, container: ContainerId) -> None:
         """Remove the instances before the last one."""
@@ -334,7 +349,6 @@ class DockerRuntime:
 
     async def _sandbox_died(self, pod: Uid) -> None:
         """End what runs of a pod that has lost its sandbox: its containers would have different networks."""
-        self._sandboxes.ended(pod)
         orphans = [state for state in self._known.values() if state.id.pod == pod and state.exit is None]
         if orphans:
             log.warning("a pod has lost its sandbox; its containers are started again", pod=pod)
@@ -356,11 +370,13 @@ class DockerRuntime:
 
     async def _state(self, inspected: Answer) -> ContainerState | None:
         state = states.state_of(inspected)
+        if state is not None and not state.address and state.id.pod in self._sandboxes.held:
+            state = replace(state, address=self._sandboxes.held[state.id.pod].address)
         if state is None or state.exit is None:
             return state
         from_log = inspected["Config"]["Labels"].get(labels.FROM_LOG) == "true" and state.exit.exit_code != 0
         message = await self._last_words.read(state.id, inspected["Id"], from_log=from_log)
-        return states.state_of(inspected, message) if message else state
+        return replace(state, exit=replace(state.exit, message=message)) if message else state
 
     def _note(self, state: ContainerState) -> None:
         before = self._known.get(state.id)

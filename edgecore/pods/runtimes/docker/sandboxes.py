@@ -35,6 +35,14 @@ class Sandbox:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A sandbox that is made and not started yet, and what its ``oom_score_adj`` was bounded by."""
+
+    id: str
+    floor: int
+
+
 class Sandboxes:
     """Makes and forgets sandboxes. Calls for one pod do not overlap.
 
@@ -54,7 +62,7 @@ class Sandboxes:
         self._settings = settings
         self._resolver = resolver or host_resolver
         self._held: dict[Uid, Sandbox] = {}
-        self._ended: set[Uid] = set()
+        self._laid: dict[Uid, _Laid] = {}
         self.oom_floor = _LEAST_OOM_SCORE
 
     @property
@@ -62,19 +70,28 @@ class Sandboxes:
         """The sandboxes there are, by pod."""
         return self._held
 
-    def running(self, pod: Uid) -> Sandbox | None:
-        """Return the pod's sandbox, unless there is none or it is known to have ended."""
-        return None if pod in self._ended else self._held.get(pod)
-
-    def ended(self, pod: Uid) -> None:
-        """Note that the pod's sandbox has ended."""
-        self._ended.add(pod)
-
     def adopt(self, pod: Uid, inspected: Mapping[str, Any]) -> None:
         """Take over a sandbox that an earlier agent made."""
         self._held[pod] = Sandbox(inspected["Id"], states.address_of(inspected))
         if int((inspected.get("HostConfig") or {}).get("OomScoreAdj") or 0) == 0:
             self.oom_floor = 0
+
+    async def lay(self, spec: SandboxSpec, image: str, group: str = "") -> str | None:
+        """Create the pod's sandbox, where there is none; :meth:`ensure`, which is to follow at once, starts it.
+
+        Returns:
+            Docker's id; None where the engine refuses: :meth:`ensure` then tells why.
+
+        Raises:
+            OSError: The engine failed.
+        """
+        floor = self.oom_floor
+        try:
+            laid = await self._create(spec, image, group, floor)
+        except EngineError:
+            return None
+        self._laid[spec.pod] = _Laid(laid, floor)
+        return laid
 
     async def ensure(self, spec: SandboxSpec, image: str, group: str = "") -> Sandbox:
         """Return the pod's sandbox, which runs then.
@@ -90,7 +107,6 @@ class Sandboxes:
         """
         held = self._held.get(spec.pod)
         inspected = await self._engine.inspect(held.id) if held is not None else None
-        self._ended.discard(spec.pod)
         if held is None or inspected is None:
             return await self._make(spec, image, group)
         return held if states.is_running(inspected) else await self._wake(spec.pod, held)
@@ -107,9 +123,10 @@ class Sandboxes:
 
     async def _make(self, spec: SandboxSpec, image: str, group: str) -> Sandbox:
         # Kept: another pod's sandbox may find out meanwhile that this is too low.
-        floor = self.oom_floor
+        laid = self._laid.pop(spec.pod, None)
+        floor = self.oom_floor if laid is None else laid.floor
         try:
-            inspected = await self._try(spec, image, group, floor)
+            inspected = await self._try(spec, image, group, floor, laid)
         except EngineError as error:
             if floor == 0:
                 raise _refusal(error) from None
@@ -120,17 +137,21 @@ class Sandboxes:
         self._held[spec.pod] = sandbox
         return sandbox
 
-    async def _try(self, spec: SandboxSpec, image: str, group: str, floor: int) -> Mapping[str, Any] | None:
-        config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=floor, group=group)
-        name = labels.name_of_sandbox(spec)
+    async def _try(
+        self, spec: SandboxSpec, image: str, group: str, floor: int, laid: _Laid | None = None
+    ) -> Mapping[str, Any] | None:
         try:
-            # What an agent left behind that died right here has the name, and is replaced.
-            made = await self._engine.create(config, name)
+            made = await self._create(spec, image, group, floor) if laid is None else laid.id
             await self._engine.start(made)
         except EngineError:
-            await self._engine.remove(name)
+            await self._engine.remove(labels.name_of_sandbox(spec))
             raise
         return await self._engine.inspect(made)
+
+    async def _create(self, spec: SandboxSpec, image: str, group: str, floor: int) -> str:
+        config = configs.sandbox_config(spec, self._settings, image, self._resolver(), oom_floor=floor, group=group)
+        # What an agent left behind that died right here has the name, and is replaced.
+        return await self._engine.create(config, labels.name_of_sandbox(spec))
 
     async def _try_unprivileged(
         self, spec: SandboxSpec, image: str, group: str, error: EngineError
@@ -163,7 +184,6 @@ class Sandboxes:
     def forget(self, pod: Uid) -> None:
         """Know no sandbox of the pod any more."""
         self._held.pop(pod, None)
-        self._ended.discard(pod)
 
 
 def _refusal(error: EngineError) -> StartRefused:

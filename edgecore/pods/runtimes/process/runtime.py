@@ -121,6 +121,11 @@ class ProcessRuntime:
         self._numbers = itertools.count(time.time_ns())
 
     @property
+    def own_networks(self) -> bool:
+        """None: processes share the host's."""
+        return False
+
+    @property
     def honours(self) -> frozenset[str]:
         """Limits, where there are control groups that hold containers to them."""
         return _LIMITS if {"cpu", "memory"} <= self._groups.controllers else frozenset()
