@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +20,10 @@ PULL_ERROR_SHOWN_S: Final = 3.0
 """For so long a failed pull shows as what it is, and then as waiting for the next."""
 IMAGE_REASONS: Final = frozenset({"ErrImagePull", "ErrImageNeverPull", "InvalidImageName"})
 """Reasons of refused starts that lie with the image; their Events name them, as the kubelet's do."""
+NODE_RETRY: Final = replace(UNATTENDED, initial_delay_s=2.0, max_delay_s=20.0)
+"""For what the node could not do, a Docker daemon that is away say: no fault of the container, and dear to nobody."""
+UNAVAILABLE: Final = "RuntimeUnavailable"
+"""Reason of a refused start: what would run the container does not answer."""
 LOST_REASON: Final = "ContainerStatusUnknown"
 """Of an instance whose end nobody saw: the device lost power, or its witness was killed with it."""
 BACKOFF_RESET_S: Final = 600.0
@@ -235,7 +239,8 @@ class Container:
         self.attempt -= 1
         self.waiting = waiting
         self.pull_backoff_at = now + PULL_ERROR_SHOWN_S if waiting.reason == "ErrImagePull" else None
-        self.not_before = now + UNATTENDED.bound_s(self.failures)
+        policy = NODE_RETRY if waiting.reason == UNAVAILABLE else UNATTENDED
+        self.not_before = now + policy.bound_s(self.failures)
         self.failures += 1
 
     def end(self, state: ContainerState, now: float) -> None:

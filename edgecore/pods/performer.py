@@ -8,6 +8,7 @@ import structlog
 
 from edgecore.meta.base import Desired, Reports
 from edgecore.pods.apiaccess import ApiAccess
+from edgecore.pods.containers import UNAVAILABLE
 from edgecore.pods.containerspec import container_spec, sandbox
 from edgecore.pods.environment import environment, names_address
 from edgecore.pods.events import (
@@ -31,7 +32,7 @@ from edgecore.pods.events import (
 )
 from edgecore.pods.holds import Hold, Holder, NoHolder
 from edgecore.pods.recorder import EventRecorder
-from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, StartRefused, Teller
+from edgecore.pods.runtimes.base import ContainerId, ContainerSpec, Runtime, RuntimeUnavailable, StartRefused, Teller
 from edgecore.pods.settings import PodsSettings
 from edgecore.pods.sources import PodSources, ReferenceMissing, TokenSource
 from edgecore.pods.storage import PodStorage, VolumeUnavailable
@@ -137,6 +138,8 @@ class Performer:
             return ContainerStarted(await runtime.start(spec, self._teller(container)))
         except StartRefused as error:
             return ContainerRefused(container, error.reason, error.message)
+        except RuntimeUnavailable as error:
+            return ContainerRefused(container, UNAVAILABLE, str(error))
         except ReferenceMissing as error:
             return ContainerRefused(container, "CreateContainerConfigError", str(error))
 

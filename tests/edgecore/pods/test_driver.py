@@ -436,12 +436,26 @@ async def test_a_runtime_that_does_not_answer_holds_up_no_other_and_is_waited_fo
     device.desired.put("pods", a_pod("boxed", "u2", runtimeClassName="docker"))
     async with agent_of(device, absent):
         assert (device.phase("u1"), device.phase("u2")) == ("Running", "Pending")
-        assert device.state("u2")["waiting"]["reason"] == "RunContainerError"
+        assert device.state("u2")["waiting"]["reason"] == "RuntimeUnavailable"
         await pass_time(300)
         absent.there = True
         await pass_time(61)
         assert device.phase("u2") == "Running"
         assert len(absent._host.starts) == 1
+
+
+async def test_pods_start_soon_after_a_runtime_is_back_however_long_it_was_away(device: Device) -> None:
+    absent = Absent(MemoryHost(wall))
+    absent.there = True
+    async with agent_of(device, absent):
+        absent.there = False
+        device.desired.put("pods", a_pod("boxed", "u2", runtimeClassName="docker"))
+        await pass_time(3600)
+        assert device.state("u2")["waiting"] == {"reason": "RuntimeUnavailable", "message": "nobody answers"}
+        assert [event["reason"] for event in device.reports.events].count("Failed") < 10
+        absent.there = True
+        await pass_time(20)
+        assert device.phase("u2") == "Running"
 
 
 async def test_what_ran_in_a_runtime_that_answers_late_is_taken_over(device: Device) -> None:
