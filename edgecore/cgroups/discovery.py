@@ -28,7 +28,7 @@ class Hierarchy:
 
     Attributes:
         point: Where it is mounted.
-        own: The group of this process, below ``point``.
+        own: The group of the process in question, below ``point``.
         real_root: Whether ``point`` is the top of the hierarchy, and not of a part that is shown to a container.
     """
 
@@ -60,15 +60,16 @@ class _Mount:
     options: frozenset[str]
 
 
-def discover(proc: Path = Path("/proc")) -> Hierarchies | None:
+def discover(proc: Path = Path("/proc"), *, process: str = "self") -> Hierarchies | None:
     """Return what this process sees; None where no hierarchy could limit a pod.
 
     Args:
         proc: Where procfs is mounted.
+        process: The pid of the process whose groups are asked for.
     """
     try:
         mounts = (proc / "self" / "mountinfo").read_text(errors="surrogateescape")
-        membership = (proc / "self" / "cgroup").read_text(errors="surrogateescape")
+        membership = (proc / process / "cgroup").read_text(errors="surrogateescape")
     except OSError:
         return None
     return hierarchies(mounts, membership, controllers_at=_controllers_at)

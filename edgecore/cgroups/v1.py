@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from edgecore.cgroups import killing
+from edgecore.cgroups.accounts import cpu_time_ns, working_set
 from edgecore.cgroups.base import PodUse
-from edgecore.cgroups.drivers import Driver, fields, number
+from edgecore.cgroups.drivers import Driver, number
 from edgecore.cgroups.layout import PERIOD_US
 
 _UNLIMITED: Final = 1 << 62
@@ -33,13 +34,10 @@ class DriverV1(Driver):
 
     def usage(self, path: str) -> PodUse | None:
         """Return what a group uses."""
-        memory, cpu = self.at("memory", path), self.at("cpuacct", path, "cpuacct.usage")
-        used = number(memory / "memory.usage_in_bytes") if memory is not None else None
-        if memory is None or used is None:
-            return None
-        idle = fields(memory / "memory.stat").get("total_inactive_file", 0)
-        cpu_ns = number(cpu) if cpu is not None else None
-        return PodUse(max(0, used - idle), cpu_ns or 0, self._pids(path))
+        memory, cpu = self.at("memory", path), self.at("cpuacct", path)
+        used = working_set(memory, 1) if memory is not None else None
+        cpu_ns = cpu_time_ns(cpu, 1) if cpu is not None else None
+        return None if used is None else PodUse(used, cpu_ns or 0, self._pids(path))
 
     def limits(self, path: str) -> tuple[int | None, int | None]:
         """Return a group's limits."""

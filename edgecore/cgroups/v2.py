@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgecore.cgroups import killing
+from edgecore.cgroups.accounts import cpu_time_ns, working_set
 from edgecore.cgroups.base import PodUse
-from edgecore.cgroups.drivers import Driver, fields, number, write
+from edgecore.cgroups.drivers import Driver, number, write
 from edgecore.cgroups.layout import PERIOD_US
 
 
@@ -32,12 +33,8 @@ class DriverV2(Driver):
     def usage(self, path: str) -> PodUse | None:
         """Return what a group uses."""
         folder = self._places[0] / path
-        used = number(folder / "memory.current")
-        if used is None:
-            return None
-        idle = fields(folder / "memory.stat").get("inactive_file", 0)
-        cpu_us = fields(folder / "cpu.stat").get("usage_usec", 0)
-        return PodUse(max(0, used - idle), cpu_us * 1000, self._pids(path))
+        used = working_set(folder, 2)
+        return None if used is None else PodUse(used, cpu_time_ns(folder, 2) or 0, self._pids(path))
 
     def limits(self, path: str) -> tuple[int | None, int | None]:
         """Return a group's limits."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgecore.metrics.controlgroups import GroupFiles, group_of, read_group
+from edgecore.cgroups.accounts import GroupAccounts, accounts_of, read_accounts
 from edgecore.metrics.usage import ContainerUsage, PodNetwork, Usage
 from edgecore.pods.runtimes.docker import labels
 from edgecore.pods.runtimes.docker.engine import Answer, Engine
@@ -39,7 +39,7 @@ class _Found:
     pod: Uid
     name: str
     pid: int
-    group: GroupFiles | None
+    group: GroupAccounts | None
     address: str
 
 
@@ -84,14 +84,14 @@ def _found_by(inspected: Answer) -> _Found | None:
     if container is None:
         return _Found(docker_id, pod, "", pid, None, address_of(inspected))
     markers = (docker_id, f"docker-{docker_id}.scope", f"libpod-{docker_id}.scope")
-    return _Found(docker_id, pod, container.name, pid, group_of(pid, markers), "")
+    return _Found(docker_id, pod, container.name, pid, accounts_of(pid, markers), "")
 
 
 def _measured(found: Iterable[_Found]) -> Usage:
     containers: list[ContainerUsage] = []
     networks: list[PodNetwork] = []
     for each in found:
-        use = read_group(each.group) if each.group is not None else None
+        use = read_accounts(each.group) if each.group is not None else None
         if use is not None:
             containers.append(ContainerUsage(each.pod, each.name, each.id, use.cpu_s, use.memory_bytes))
         elif each.address and (counted := _traffic(each.pid)) is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edgecore.metrics.controlgroups import GroupFiles, group_of, read_group
+from edgecore.cgroups.accounts import GroupAccounts, accounts_of, read_accounts
 from edgecore.metrics.usage import ContainerUsage, Usage
 from edgecore.pods.runtimes.process import proc, records
 from protocol.objects.keys import Uid
@@ -42,7 +42,7 @@ class _Instance:
     attempt: int
     pid: int
     start: int
-    group: GroupFiles | None
+    group: GroupAccounts | None
     cpu_s: float = 0.0
     missing_s: float = 0.0
 
@@ -77,7 +77,7 @@ class ProcessUsage:
         used: list[ContainerUsage] = []
         ungrouped: list[_Instance] = []
         for instance in self._known.values():
-            use = read_group(instance.group) if instance.group is not None else None
+            use = read_accounts(instance.group) if instance.group is not None else None
             if use is None:
                 ungrouped.append(instance)
             else:
@@ -105,7 +105,7 @@ class ProcessUsage:
             pid, start = int(running["pid"]), int(running["start"])
         except (OSError, ValueError, KeyError):
             return None  # torn, or just removed: the runtime will say so
-        return _Instance(Uid(pod), name, attempt, pid, start, group_of(pid, [f"pod{pod}"]))
+        return _Instance(Uid(pod), name, attempt, pid, start, accounts_of(pid, [f"pod{pod}"]))
 
 
 def _usage(instance: _Instance, cpu_s: float, memory_bytes: int) -> ContainerUsage:

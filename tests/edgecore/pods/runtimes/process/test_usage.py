@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgecore.metrics.controlgroups import GroupFiles
+from edgecore.cgroups.accounts import GroupAccounts
 from edgecore.metrics.usage import ContainerUsage
 from edgecore.pods.runtimes.process import proc, records, usage
 from edgecore.pods.runtimes.process.usage import ProcessUsage, _added_up, _Instance, _Process
@@ -84,10 +84,10 @@ async def test_what_has_ended_or_is_somebody_else_s_is_not_measured(tmp_path: Pa
 async def test_a_control_group_is_asked_before_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = tmp_path / "group"
     group.mkdir()
-    files = GroupFiles(group / "cpuacct.usage", group / "memory", group / "memory.stat")
-    for path, text in ((files.cpu, "2000000000"), (files.memory, "8192"), (files.memory_stat, "")):
-        path.write_text(text)
-    monkeypatch.setattr(usage, "group_of", lambda pid, markers: files if markers == ["podu1"] else None)
+    accounts = GroupAccounts(1, group, group)
+    (group / "cpuacct.usage").write_text("2000000000")
+    (group / "memory.usage_in_bytes").write_text("8192")
+    monkeypatch.setattr(usage, "accounts_of", lambda pid, markers: accounts if markers == ["podu1"] else None)
     monkeypatch.setattr(usage, "_processes", lambda: pytest.fail("no process need be looked at"))
     record(tmp_path / "pods", "u1", "c", os.getpid())
     assert (await ProcessUsage(tmp_path / "pods").usage()).containers == [
