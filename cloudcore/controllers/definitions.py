@@ -66,7 +66,7 @@ class DefinitionController:
             return DONE
         resource = resource_of(body)
         # A built-in kind's objects are not the definition's that wanted its name.
-        own = resource in self._kinds and self._kinds.of(resource).custom is not None
+        own = resource in self._kinds and self._kinds.of(resource).defined
         objects = await self._client.list(resource) if own else []
         if not objects:
             await self._let_go(key, body)
@@ -112,7 +112,7 @@ class DefinitionController:
         if resource not in self._kinds or len(stored) < 2:
             return
         kept = self._kinds.of(resource)
-        if kept.custom is None:
+        if not kept.defined:
             return
         for each in await self._client.list(resource):
             if each["apiVersion"] != kept.api_version:

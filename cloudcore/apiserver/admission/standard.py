@@ -15,6 +15,7 @@ from cloudcore.apiserver.admission.certificates import (
     Requester,
 )
 from cloudcore.apiserver.admission.chain import AdmissionChain, Plugin
+from cloudcore.apiserver.admission.devices import DeviceValues
 from cloudcore.apiserver.admission.disconnect import DisconnectPolicy
 from cloudcore.apiserver.admission.limits import LimitBounds, LimitDefaults
 from cloudcore.apiserver.admission.mirrors import MirrorPods
@@ -77,6 +78,7 @@ def admission_chain(
             VolumeProtection(),
             ProtectedNamespaces(),
             *held,
+            DeviceValues(),
             MirrorPods(),
             LimitBounds(),
             PodBacklog(active_pods, lambda: bounds.max_pending_pods),

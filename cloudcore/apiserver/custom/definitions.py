@@ -86,4 +86,4 @@ class Definitions:
 
     def _is_built_in(self, resource: str) -> bool:
         """Tell whether a definition would take a built-in kind's place, whatever its status has been made to say."""
-        return resource in self._table and self._table.of(resource).custom is None
+        return resource in self._table and not self._table.of(resource).defined

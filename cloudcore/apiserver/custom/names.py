@@ -38,7 +38,7 @@ def conflict_of(body: Body, rows: Iterable[Kind]) -> tuple[str, str]:
     A built-in kind is another one, also where all names are the same.
     """
     names, own = names_of(body), resource_of(body)
-    others = [row for row in rows if row.group == body["spec"]["group"] and (row.resource != own or row.custom is None)]
+    others = [row for row in rows if row.group == body["spec"]["group"] and (row.resource != own or not row.defined)]
     taken = {name for row in others for name in (row.plural, row.singular, *row.short_names)}
     kinds = {name for row in others for name in (row.kind, row.list_kind)}
     wanted = (

@@ -76,6 +76,7 @@ def _row(definition: Body, version: Mapping[str, Any], conversion: Conversion | 
         conversion=conversion,
         served=bool(version.get("served")),
         custom=custom,
+        defined=True,
         deprecation=_deprecation(definition, version),
         defaults=custom.default,
         validate=custom.check,

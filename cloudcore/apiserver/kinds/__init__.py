@@ -9,6 +9,7 @@ from cloudcore.apiserver.kinds import (
     batch,
     certificates,
     core,
+    devices,
     edge,
     events,
     limits,
@@ -41,6 +42,7 @@ _GROUPS = (
     webhooks,
     aggregation,
     metrics,
+    devices,
     edge,
 )
 """In the order of discovery."""

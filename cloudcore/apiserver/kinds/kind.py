@@ -146,7 +146,8 @@ class Kind:
             its own, all else comes from the row that is kept.
         inert: Why objects of this kind have no effect yet; said in a warning to whoever creates one. Empty: they do.
         served: Whether it has a path; the version that is kept need not have one.
-        custom: What a custom kind has of its own; None for every other kind.
+        custom: What a kind with a structural schema has of its own; None for every other kind.
+        defined: Whether a CustomResourceDefinition made it, and may change it or take it away.
         deprecation: The warning whoever uses this version gets; empty: it is not deprecated.
         put_creates: Whether an update of an object that is not there creates it.
         ratchets: Whether ``validate_update`` says all there is to say of a change: ``validate`` is for new objects.
@@ -184,6 +185,7 @@ class Kind:
     inert: str = ""
     served: bool = True
     custom: Custom | None = None
+    defined: bool = False
     deprecation: str = ""
     put_creates: bool = False
     ratchets: bool = False
