@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import structlog
 
 from edgecore.accounts.keeper import TokenKeeper
 from edgecore.cgroups.controls import PodGroups
@@ -45,10 +47,15 @@ from edgecore.statics.folder import ManifestFolder
 from edgecore.statics.keeper import Asked, StaticPods
 from edgecore.statics.wanted import WantedPods
 from edgecore.thresholds import PRESSURES, EvictionSettings
+from edgecore.twin.driver import TwinDriver
+from edgecore.twin.store import TwinStore
 from protocol.heartbeat import Load
-from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.devices import DEVICE_REPORTS, Report, encode_reports
+from protocol.objects.keys import Body, NodeName, ObjectKey
 from protocol.objects.resources import PODS
 from protocol.settings import LinkSettings
+
+log = structlog.get_logger("edgecore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class Options:
         tokens: Where the tokens of pods' service accounts are kept; None for pods without.
         local_tokens: Whether the device makes tokens itself while cut off: its metaserver takes them.
         manifests: The files of static pods; None for none.
+        twins: The database of devices' twins; None for a node without devices.
         standalone: Whether the node has never joined a cloud, so that what it holds is all that is wanted.
     """
 
@@ -106,6 +114,7 @@ class Options:
     tokens: Path | None = None
     local_tokens: bool = False
     manifests: ManifestFolder | None = None
+    twins: Path | None = None
     standalone: bool = False
 
 
@@ -177,6 +186,8 @@ class Agent:
             store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
         self.wanted.subscribe(self._pods)
         self._statics = self._static_pods(introduction, options)
+        self.twins = self._twin_driver(introduction.node, options)
+        """What keeps the twins of this node's devices; None for a node without."""
         self._reporter = NodeReporter(
             store,
             machine.facts,
@@ -191,6 +202,7 @@ class Agent:
         self._reporter.room = lambda: room_condition(self._admission, waited=waited)
         self._reporter.addresses = machine.addresses or (lambda: machine.facts.addresses)
         self._reporter.on_move = self._moved
+        self._reporter.disk_problem = lambda: store.problem
         self._sampling = PodSampling(self._wanted, machine.usage)
         fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
         self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
@@ -256,6 +268,33 @@ class Agent:
         statics.begin()
         return statics
 
+    def _twin_driver(self, node: NodeName, options: Options) -> TwinDriver | None:
+        """Return what keeps devices' twins, where there is a place to keep them."""
+        if options.twins is None:
+            return None
+        key = ObjectKey(DEVICE_REPORTS, "", node)
+        twins = TwinDriver(
+            self._store,
+            self._store,
+            TwinStore(options.twins),
+            send=lambda reports, request_id: self._send_reports(key, reports, request_id),
+            wall=options.wall_clock,
+        )
+        self._store.subscribe(twins)
+        self._hub.requests.on_change(lambda connected: twins.reachable() if connected else None)
+        return twins
+
+    async def _send_reports(self, key: ObjectKey, reports: Sequence[Report], request_id: str) -> bool:
+        """Send reports of devices to the cloud; False where they have to be sent again later."""
+        try:
+            await self._hub.requests.tell(key, encode_reports(reports), request_id=f"{key.name}-{request_id}")
+        except RequestRefused as refused:
+            log.warning("reports of devices refused by the cloud", code=refused.code, cause=refused.reason)
+            return refused.code != "Forbidden"  # a cloud that keeps no reports may do so one day
+        except RequestFailed:
+            return False
+        return True
+
     async def _ask_for_mirror(self, key: ObjectKey, mirror: bytes) -> None:
         try:
             await self._hub.requests.ask(key, mirror)
@@ -320,6 +359,8 @@ class Agent:
             if self.tokens is not None:
                 lasting.append(tasks.create_task(self.tokens.run(), name="token-keeper"))
             tasks.create_task(self._pods.run(), name="pods-driver")
+            if self.twins is not None:
+                lasting.append(tasks.create_task(self.twins.run(), name="twins"))
             if self._statics is not None:
                 lasting.append(tasks.create_task(self._statics.run(), name="static-pods"))
             hub = tasks.create_task(self._hub.run(), name="hub-client")

@@ -32,6 +32,7 @@ from edgecore.meta.writer import Writer
 from protocol.digest import Digest
 from protocol.errors import AiokubeedgeError
 from protocol.messages import LATER, InventoryEntry, Item, Outcome, Verdict
+from protocol.objects.devices import DEVICE_STATUS, DEVICES
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
 from protocol.objects.resources import EVENTS, NODE_STATUS, POD_STATUS, PODS
 
@@ -57,6 +58,7 @@ class MetaStore:
         self._on_owed: Callable[[Sequence[Owed]], None] | None = None
         self._put_off: set[ObjectKey] = set()
         self._on_status: Callable[[ObjectKey], None] = lambda _: None
+        self._on_device: Callable[[ObjectKey, Body], None] = lambda *_: None
         self.static_uid: Callable[[ObjectKey], Uid | None] = lambda _: None
         """Returns the uid of the static pod of a name: its reports are kept though no object of that uid is held."""
         snapshot = engine.load()
@@ -198,8 +200,11 @@ class MetaStore:
             return verdicts
 
     def _stale_reports(self, batch: Batch) -> Iterator[DropReport]:
-        """Drop the reports about pods that this batch replaces or removes."""
+        """Drop the reports about pods and devices that this batch replaces or removes."""
         for key, row in batch.overlay.items():
+            if key.resource == DEVICES:
+                about = key._replace(resource=DEVICE_STATUS)
+                yield from self._upstream.forget([about], but=row.uid if row else None)
             if key.resource == PODS:
                 yield from self._upstream.forget_pods(key, but=self.static_uid(key) or (row.uid if row else None))
 
@@ -245,6 +250,14 @@ class MetaStore:
         """Report this node's status."""
         await self._report(ObjectKey(NODE_STATUS, "", self._node), Uid(""), {"status": status})
 
+    async def device_status(self, device: ObjectKey, uid: Uid, status: Body) -> None:
+        """Report a device's status."""
+        await self._report(device._replace(resource=DEVICE_STATUS), uid, {"status": status})
+
+    def on_device_acknowledged(self, listener: Callable[[ObjectKey, Body], None]) -> None:
+        """Call ``listener`` on the loop with each Device and status that the cloud has acknowledged."""
+        self._on_device = listener
+
     async def event(self, body: Body) -> None:
         """Queue a core/v1 Event."""
         metadata = body["metadata"]
@@ -253,6 +266,8 @@ class MetaStore:
         await self._save_and_tell(changes)
 
     async def _report(self, key: ObjectKey, uid: Uid, body: Body | None) -> None:
+        if key.resource == DEVICE_STATUS and self._slice.get(key._replace(resource=DEVICES)) is None:
+            return  # a device that has left while this was on its way
         if key.resource in (POD_STATUS, POD_FINISHED) and self._is_anothers(key, uid):
             return  # a pod that has left is still being cleared away: its report would push out its successor's
         row = self._upstream.report(key, uid, msgpack.packb(body) if body is not None else b"")
@@ -299,6 +314,11 @@ class MetaStore:
         """Call ``listener`` on the loop with each Pod or Node of which a new status is known, before it is on disk."""
         self._on_status = listener
 
+    @property
+    def problem(self) -> str:
+        """Why the disk takes no writes; empty while it does, as far as is known."""
+        return self._writer.problem
+
     async def save(self) -> None:
         """Write what waits in memory, as far as the disk takes it."""
         await self._writer.save()
@@ -340,9 +360,16 @@ class MetaStore:
         # A static pod's status is remembered whatever the cloud says: its mirror comes and goes.
         stays = key.resource == POD_STATUS and self.static_uid(pod) is not None
         change = self._upstream.settled(key, generation, gone=(refused or pod_left) and not stays)
+        if key.resource == DEVICE_STATUS:
+            self._device_acknowledged(key._replace(resource=DEVICES), change)
         if change is not None:
             self._writer.keep([change])
             self._writer.wake()
+
+    def _device_acknowledged(self, device: ObjectKey, change: Change | None) -> None:
+        """Pass on what the cloud has acknowledged of a device; its report goes with the device."""
+        if isinstance(change, ReportRow):
+            self._on_device(device, decode_status(change.body))
 
     # Keeping up with the disk
 

@@ -40,7 +40,8 @@ class Writer:
         self._unsaved: dict[str, Change] = {}
         self._wake = asyncio.Event()
         self._stale = False
-        self._refusing = False
+        self.problem = ""
+        """Why the disk takes no writes; empty while it does, as far as is known."""
 
     def keep(self, changes: Iterable[Change]) -> None:
         """Have ``changes`` written with the next save, in place of what waits to be written about the same."""
@@ -110,13 +111,13 @@ class Writer:
 
     def _note_failure(self, error: StorageUnavailable) -> None:
         self._stale = self._stale or error.uncertain
-        if not self._refusing:
-            self._refusing = True
+        if not self.problem:
             log.error("meta store takes no writes", cause=str(error))
+        self.problem = str(error)
 
     def _note_success(self) -> None:
-        if self._refusing:
-            self._refusing = False
+        if self.problem:
+            self.problem = ""
             log.info("meta store takes writes again")
 
 

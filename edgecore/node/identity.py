@@ -19,6 +19,7 @@
       pods/ docker/ volumes/  the runtimes' and the pods' own
       metaserver/             its keys, and the administrator's kubeconfig; 0700
       tokens/                 the tokens of pods' service accounts, a file per pod; 0700
+      twins/twins.db          devices' twins and the log of their reports; 0700
       writes/                 pods' writes that wait for the cloud, and those it refused; 0700
 """
 
@@ -111,6 +112,11 @@ class DataFolder:
     def meta(self) -> Path:
         """The meta database."""
         return self.root / "meta" / "meta.db"
+
+    @property
+    def twins(self) -> Path:
+        """Devices' twins and the log of their reports."""
+        return self.root / "twins" / "twins.db"
 
     @property
     def lock(self) -> Path:

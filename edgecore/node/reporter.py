@@ -15,7 +15,15 @@ import structlog
 from edgecore.meta.base import Reports
 from edgecore.node.facts import LOOPBACK, Facts
 from edgecore.node.sampler import Sample, Sampler
-from edgecore.node.status import Allotment, conditions_of, groups_condition, node_status, runtime_condition
+from edgecore.node.status import (
+    READ_ONLY,
+    Allotment,
+    conditions_of,
+    disk_condition,
+    groups_condition,
+    node_status,
+    runtime_condition,
+)
 from protocol.heartbeat import KELVIN, Load
 from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
@@ -83,6 +91,8 @@ class NodeReporter:
         """Returns the pressure conditions that hold; None where only the samples tell."""
         self.groups_problem: Callable[[], str] | None = None
         """Returns what is wrong with pods' control groups; None where the device's are not looked after."""
+        self.disk_problem: Callable[[], str] = str
+        """Returns why the disk takes no writes; empty while it does."""
         self.room: Callable[[], Body | None] = lambda: None
         """Returns the condition that tells who waits for room, once somebody does or did; its time is set here."""
         self.addresses: Callable[[], tuple[str, ...]] = lambda: facts.addresses
@@ -159,6 +169,9 @@ class NodeReporter:
             conditions = set_condition(conditions, runtime_condition(troubles), at=timestamp(wall))
         if self.groups_problem is not None:
             conditions = set_condition(conditions, groups_condition(self.groups_problem()), at=timestamp(wall))
+        problem = self.disk_problem()
+        if problem or any(each["type"] == READ_ONLY for each in conditions):  # a disk that never failed goes without
+            conditions = set_condition(conditions, disk_condition(problem), at=timestamp(wall))
         room = self.room()
         if room is not None:
             conditions = set_condition(conditions, room, at=timestamp(wall))

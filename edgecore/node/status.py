@@ -12,6 +12,8 @@ from protocol.objects.conditions import set_condition
 from protocol.objects.keys import Body
 from protocol.objects.times import timestamp
 
+READ_ONLY: Final = "ReadonlyFilesystem"
+"""A condition's type, as the node problem detector names it."""
 MEMORY_PRESSURE_BYTES = 100 << 20
 """Less available memory is pressure, as in the kubelet's default eviction threshold."""
 DISK_PRESSURE_SHARE = 0.10
@@ -119,6 +121,19 @@ def groups_condition(problem: str) -> Body:
         message = "pods run in control groups, which hold them to their limits"
         return {"type": "ControlGroupsReady", "status": "True", "reason": "LimitsEnforced", "message": message}
     return {"type": "ControlGroupsReady", "status": "False", "reason": "LimitsNotEnforced", "message": problem}
+
+
+def disk_condition(problem: str) -> Body:
+    """Return the condition ``ReadonlyFilesystem``: True while the disk of the data folder takes no writes.
+
+    Args:
+        problem: What is wrong; empty where nothing is.
+    """
+    if not problem:
+        message = "the disk of the data folder takes writes"
+        return {"type": READ_ONLY, "status": "False", "reason": "FilesystemIsNotReadOnly", "message": message}
+    message = f"nothing can be stored, pods keep running: {problem}"
+    return {"type": READ_ONLY, "status": "True", "reason": "FilesystemIsReadOnly", "message": message}
 
 
 def conditions_of(sample: Sample, before: Sequence[Body], now: float, pressures: Set[str] | None = None) -> list[Body]:

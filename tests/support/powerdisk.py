@@ -43,6 +43,10 @@ class PowerDisk:
         finally:
             os.close(descriptor)
 
+    def abort(self) -> None:
+        """Have the file system turn read-only, as ext4 does when its medium fails."""
+        _run("mount", "-o", "remount,abort", str(self.path))
+
     def restore(self) -> None:
         """Mount what is on the medium; whoever used the disk must have ended.
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,8 +11,9 @@ from edgecore.meta.store import MetaStore
 from edgecore.node.facts import LOOPBACK, Facts
 from edgecore.node.reporter import NodeReporter
 from edgecore.node.sampler import Sample
-from edgecore.node.status import Allotment
+from edgecore.node.status import READ_ONLY, Allotment
 from protocol.heartbeat import KELVIN, Load
+from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, NodeName
 
 GIB = 1 << 30
@@ -132,3 +134,16 @@ async def test_a_machine_without_an_address_keeps_its_last() -> None:
     await clocked.reporter.look(0.0)
     await clocked.reporter.look_at_addresses()
     assert [status["addresses"][0]["address"] for status in clocked.statuses] == [FACTS.addresses[0]]
+
+
+async def test_a_disk_that_takes_no_writes_shows_for_as_long() -> None:
+    clocked = Clocked()
+    problems = ["", "the meta database failed: disk I/O error", ""]
+    while problems:
+        clocked.reporter.disk_problem = partial(problems.__getitem__, 0)
+        await clocked.reporter.look(0.0)
+        del problems[0]
+    shown = [find_condition(status["conditions"], READ_ONLY) for status in clocked.statuses]
+    assert [found and found["status"] for found in shown] == [None, "True", "False"]
+    assert shown[1]
+    assert "disk I/O error" in shown[1]["message"]
