@@ -42,6 +42,7 @@ def _everywhere() -> list[Body]:
         # Where the API server is a cloudcore: it asks for this before it lets a device's identity be set.
         _rule("edge.aiokubeedge.io", ["nodes"], ["pin"]),
         _rule("", ["nodes/status", "pods/status"], ["patch"]),
+        _rule("devices.kubeedge.io", ["devices/status"], ["patch"]),
         # Tolerations of pods on edge nodes, pods that have stopped on a node for good, and mirrors of static pods.
         _rule("", ["pods"], ["create", "patch", "delete"]),
         # Pods that ask for this scheduler, and the volumes that their claims wait for.

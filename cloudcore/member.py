@@ -59,6 +59,7 @@ from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import Metrics, serve_metrics
 from protocol.backoff import RECONNECT, Backoff
 from protocol.errors import UsageError
+from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import Body, NodeName, ObjectKey
 from protocol.objects.projections import SLICE_RESOURCES
 from protocol.objects.resources import ACCOUNT_RULES, RUNTIME_CLASSES
@@ -285,14 +286,23 @@ async def _opened(session: ApiSession, stop: asyncio.Event) -> KubernetesStore |
     return None
 
 
+_MAY_BE_LACKING: Final = {
+    ACCOUNT_RULES: "the cluster compiles no rules of service accounts: pods cannot read at their device's metaserver",
+    DEVICES: "the cluster has no Devices: KubeEdge's definitions are not installed",
+    DEVICE_MODELS: "the cluster has no DeviceModels: KubeEdge's definitions are not installed",
+}
+
+
 async def _resources(store: KubernetesStore) -> frozenset[str]:
-    """Return what of the cluster makes slices. The rules of accounts are this project's own: a cluster has none."""
-    try:
-        await store.discovery.of(ACCOUNT_RULES)
-    except NotFound:
-        log.info("the cluster compiles no rules of service accounts: pods cannot read at their device's metaserver")
-        return SLICE_RESOURCES - {ACCOUNT_RULES}
-    return SLICE_RESOURCES
+    """Return what of the cluster makes slices. It may lack this project's own kinds, and KubeEdge's."""
+    resources = SLICE_RESOURCES
+    for each, told in _MAY_BE_LACKING.items():
+        try:
+            await store.discovery.of(each)
+        except NotFound:
+            log.info(told)
+            resources -= {each}
+    return resources
 
 
 async def _listed(store: KubernetesStore, resource: str, stop: asyncio.Event) -> None:

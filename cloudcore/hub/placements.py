@@ -1,7 +1,8 @@
-"""Who needs what: pods on nodes, what the pods name, and the namespaces they are in. Performs no I/O.
+"""Who needs what: pods and devices on nodes, what they name, and the namespaces pods are in. Performs no I/O.
 
 Two indexes are kept in step: from an object to the nodes that need it, and from a node to its pods (a pod's needs
-hang on the pod). Each change costs in proportion to what it touches; nothing is ever scanned.
+hang on the pod). A device is placed as a pod is; what is said of pods here holds for it, but for the namespaces.
+Each change costs in proportion to what it touches; nothing is ever scanned.
 """
 
 from __future__ import annotations
@@ -19,10 +20,17 @@ NOBODY: frozenset[NodeName] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a pod is bound and what it names."""
+    """Where a pod is bound and what it names.
+
+    Attributes:
+        node: The node.
+        needs: What it names.
+        in_namespace: Whether its node is also given what there is for all pods of its namespace.
+    """
 
     node: NodeName
     needs: frozenset[ObjectKey]
+    in_namespace: bool = True
 
 
 @dataclass(slots=True)
@@ -76,7 +84,7 @@ class Placements:
 
     def namespaces_of(self, node: NodeName) -> set[str]:
         """Return the namespaces of the pods of ``node``."""
-        return {pod.namespace for pod in self.pods_of(node)}
+        return {pod.namespace for pod in self.pods_of(node) if self._pods[pod].in_namespace}
 
     def place(self, pod: ObjectKey, placement: Placement | None) -> Moved:
         """Put ``pod`` where it is now (None: nowhere) and return what that changed.
@@ -102,7 +110,7 @@ class Placements:
         for key in placement.needs:
             if _increment(self._holders.setdefault(key, {}), node):
                 moved.gained.append((node, key))
-        if _increment(self._namespaces.setdefault(pod.namespace, {}), node):
+        if placement.in_namespace and _increment(self._namespaces.setdefault(pod.namespace, {}), node):
             moved.entered.append((node, pod.namespace))
 
     def _leave(self, pod: ObjectKey, before: Placement, *, still_there: bool, moved: Moved) -> None:
@@ -115,7 +123,7 @@ class Placements:
         for key in before.needs:
             if _decrement(self._holders, key, node):
                 moved.lost.append((node, key))
-        if _decrement(self._namespaces, pod.namespace, node):
+        if before.in_namespace and _decrement(self._namespaces, pod.namespace, node):
             moved.left.append((node, pod.namespace))
 
     def check_invariants(self) -> None:
@@ -125,7 +133,8 @@ class Placements:
         pods_of: dict[NodeName, set[ObjectKey]] = {}
         for pod, placement in self._pods.items():
             pods_of.setdefault(placement.node, set()).add(pod)
-            _increment(namespaces.setdefault(pod.namespace, {}), placement.node)
+            if placement.in_namespace:
+                _increment(namespaces.setdefault(pod.namespace, {}), placement.node)
             for key in placement.needs:
                 _increment(holders.setdefault(key, {}), placement.node)
         assert pods_of == self._pods_of, "pods by node"

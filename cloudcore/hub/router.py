@@ -1,7 +1,7 @@
 """Which nodes hold which objects: turns the store's changes into items for nodes. Performs no I/O.
 
 A node's slice is its Node; its Pods; what those Pods name, and the volumes that their claims are bound to; the
-Services and EndpointSlices of their namespaces.
+Services and EndpointSlices of their namespaces; the Devices that name it, and their DeviceModels.
 The slice is never stored as a list: it follows from :class:`~cloudcore.hub.placements.Placements` and the records,
 so it cannot disagree with them. What is stored per node is the digest of its slice, changed with each change.
 
@@ -23,10 +23,14 @@ from cloudcore.hub.placements import NOBODY, Moved, Placement, Placements
 from cloudcore.store.base import Change, ChangeType, Record
 from protocol.digest import Digest
 from protocol.messages import NO_DIGEST, InventoryEntry, Item, Op
-from protocol.objects.keys import NodeName, ObjectKey, Revision
+from protocol.objects.devices import DEVICE_MODELS, DEVICES, model_of
+from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES, projection
 from protocol.objects.references import pod_references
 from protocol.objects.resources import CLAIMS, NODES, PERSISTENT_VOLUMES, PODS
+
+PLACED: Final = frozenset({PODS, DEVICES})
+"""Resources whose objects say themselves which node they are for."""
 
 ENCODED_LIMIT: Final = 512
 """Encoded projections kept for the next node that needs them, least recently used dropped first."""
@@ -76,7 +80,7 @@ class Router:
         return self._records[resource].values()
 
     def node_of(self, pod: ObjectKey) -> NodeName | None:
-        """Return the node that ``pod`` is bound to."""
+        """Return the node that ``pod``, or a Device, is bound to."""
         return self._placements.node_of(pod)
 
     def digest(self, node: NodeName) -> bytes:
@@ -152,13 +156,13 @@ class Router:
         self._encoded.pop(key, None)
         if key.resource in NAMESPACE_RESOURCES:
             self._in_namespace.setdefault(key.namespace, set()).add(key)
-        if key.resource == PODS:
-            return self._pod_changed(record, before)
+        if key.resource in PLACED:
+            return self._placed_changed(record, before)
         nodes = self._nodes_of(key)
         self._count(nodes, before, record)
         return self._deliver_put(record, nodes) + self._follow_claim(record)
 
-    def _pod_changed(self, record: Record, before: Record | None) -> list[Delivery]:
+    def _placed_changed(self, record: Record, before: Record | None) -> list[Delivery]:
         key = record.key
         old_node = self._placements.node_of(key)
         moved = self._placements.place(key, self._placement_of(record))
@@ -178,7 +182,7 @@ class Router:
         if before is None:
             return []
         nodes = self._nodes_of(key)
-        moved = self._placements.place(key, None) if key.resource == PODS else Moved()
+        moved = self._placements.place(key, None) if key.resource in PLACED else Moved()
         del self._records[key.resource][key]
         self._encoded.pop(key, None)
         if key.resource in NAMESPACE_RESOURCES:
@@ -187,11 +191,13 @@ class Router:
         deliveries = self._deliver_delete(before, revision, nodes) + self._lost(moved, revision)
         return deliveries + self._follow_claim(before)
 
-    def _placement_of(self, pod: Record) -> Placement | None:
-        body = pod.decode()
-        node = body.get("spec", {}).get("nodeName")
+    def _placement_of(self, placed: Record) -> Placement | None:
+        body = placed.decode()
+        node = (body.get("spec") or {}).get("nodeName")
         if not node:
             return None
+        if placed.key.resource == DEVICES:
+            return Placement(NodeName(node), _models(placed.key, body), in_namespace=False)
         named = pod_references(body)
         return Placement(NodeName(node), named | {volume for key in named if (volume := self._volume_of(key))})
 
@@ -222,7 +228,7 @@ class Router:
     def _nodes_of(self, key: ObjectKey) -> Collection[NodeName]:
         if key.resource == NODES:
             return (NodeName(key.name),)
-        if key.resource == PODS:
+        if key.resource in PLACED:
             node = self._placements.node_of(key)
             return NOBODY if node is None else (node,)
         if key.resource in NAMESPACE_RESOURCES:
@@ -286,6 +292,12 @@ class Router:
         else:
             self._encoded.move_to_end(record.key)
         return item
+
+
+def _models(device: ObjectKey, body: Body) -> frozenset[ObjectKey]:
+    """Return the DeviceModel that a Device refers to."""
+    name = model_of(body)
+    return frozenset((ObjectKey(DEVICE_MODELS, device.namespace, name),)) if name else frozenset()
 
 
 def _entry(record: Record) -> InventoryEntry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import Body
 from protocol.objects.resources import (
     ACCOUNT_RULES,
@@ -41,6 +42,8 @@ SLICE_RESOURCES: Final = frozenset(
         ACCOUNT_RULES,
         RUNTIME_CLASSES,
         PRIORITY_CLASSES,
+        DEVICES,
+        DEVICE_MODELS,
         *NAMESPACE_RESOURCES,
     }
 )

@@ -17,6 +17,7 @@ from edgecore.pods.runtimes.base import ContainerId
 from protocol.digest import Digest
 from protocol.messages import InventoryEntry
 from protocol.objects.conditions import find_condition
+from protocol.objects.devices import DEVICE_MODELS, DEVICES, model_of
 from protocol.objects.keys import Body, ObjectKey, Uid
 from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES, projection
 from protocol.objects.references import pod_references
@@ -104,12 +105,15 @@ def held(cloud: CloudSite, edge: EdgeSite, objects: Objects) -> Iterator[str]:
 def slice_of(node: str, objects: Objects) -> Objects:
     """Return what ``node`` should hold, worked out from the objects alone."""
     pods = {key: body for key, body in objects.items() if key.resource == PODS and _node_of(body) == node}
+    devices = {key: body for key, body in objects.items() if key.resource == DEVICES and _node_of(body) == node}
     namespaces = {key.namespace for key in pods}
     needed = {reference for body in pods.values() for reference in pod_references(body)}
+    needed |= {ObjectKey(DEVICE_MODELS, key.namespace, model_of(body)) for key, body in devices.items()}
     return {
         key: body
         for key, body in objects.items()
         if key in pods
+        or key in devices
         or (key in needed and key.resource in SLICE_RESOURCES)
         or (key.resource in NAMESPACE_RESOURCES and key.namespace in namespaces)
         or key == ObjectKey(NODES, "", node)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from cloudcore.apiserver.http.authn import MASTERS, User
 from cloudcore.errors import Forbidden
+from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import NodeName, ObjectKey
 from protocol.objects.resources import (
     CLAIMS,
@@ -45,6 +46,8 @@ _NODE_READS = frozenset(
         PERSISTENT_VOLUMES,
         RUNTIME_CLASSES,
         PRIORITY_CLASSES,
+        DEVICES,
+        DEVICE_MODELS,
     }
 )
 

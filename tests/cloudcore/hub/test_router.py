@@ -14,6 +14,7 @@ from cloudcore.hub.router import Delivery, Router
 from cloudcore.store.base import Change, ChangeType, Record, encode
 from protocol.digest import Digest
 from protocol.messages import InventoryEntry, Op
+from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
 from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES
 from protocol.objects.references import pod_references
@@ -129,6 +130,8 @@ class Model:
                     for other in self.objects
                     if other.resource in NAMESPACE_RESOURCES and other.namespace == key.namespace
                 }
+            if key.resource == DEVICES and body["spec"].get("nodeName") == node:
+                wanted |= {key, ObjectKey(DEVICE_MODELS, key.namespace, body["spec"]["deviceModelRef"]["name"])}
         return {
             key: InventoryEntry(key, self.objects[key].uid, self.objects[key].content_revision)
             for key in wanted
@@ -179,6 +182,24 @@ OTHERS = st.one_of(
         st.sampled_from(["", "v1", "v2"]),
     ),
     st.builds(lambda n: ("persistentvolumes", {"metadata": {"name": n}}), st.sampled_from(["v1", "v2"])),
+    st.builds(
+        lambda name, ns, node, model: (
+            DEVICES,
+            {
+                "metadata": {"name": name, "namespace": ns},
+                "spec": {"nodeName": node, "deviceModelRef": {"name": model}},
+            },
+        ),
+        POD_NAMES,
+        NAMESPACE,
+        st.sampled_from(["", *NODES]),
+        st.sampled_from(["m1", "m2"]),
+    ),
+    st.builds(
+        lambda name, ns: (DEVICE_MODELS, {"metadata": {"name": name, "namespace": ns}}),
+        st.sampled_from(["m1", "m2"]),
+        NAMESPACE,
+    ),
     st.just(("priorityclasses.scheduling.k8s.io", {"metadata": {"name": "high"}})),
 )
 BODIES = st.one_of(PODS, PODS, OTHERS)
@@ -240,6 +261,22 @@ def test_a_pods_needs_go_before_it_and_leave_after_it() -> None:
     assert [(d.item.op, d.item.key.resource) for d in arriving] == [(Op.PUT, "configmaps"), (Op.PUT, "pods")]
     leaving = model.delete(ObjectKey("pods", "a", "p1"))
     assert [(d.item.op, d.item.key.resource) for d in leaving] == [(Op.DELETE, "pods"), (Op.DELETE, "configmaps")]
+
+
+def test_a_device_brings_its_model_and_nothing_of_its_namespace() -> None:
+    model = Model()
+    model.attach(NODES[0])
+    model.put("services", {"metadata": {"name": "s1", "namespace": "a"}})
+    model.put(DEVICE_MODELS, {"metadata": {"name": "m1", "namespace": "a"}})
+    device: Body = {
+        "metadata": {"name": "d", "namespace": "a"},
+        "spec": {"nodeName": "n1", "deviceModelRef": {"name": "m1"}},
+    }
+    arriving = model.put(DEVICES, device)
+    assert [d.item.key.resource for d in arriving] == [DEVICE_MODELS, DEVICES]
+    device["spec"]["nodeName"] = "n2"
+    leaving = model.put(DEVICES, device)
+    assert [(d.item.op, d.item.key.resource) for d in leaving] == [(Op.DELETE, DEVICES), (Op.DELETE, DEVICE_MODELS)]
 
 
 def test_one_encoding_serves_every_node() -> None:
