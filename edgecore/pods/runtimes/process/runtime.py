@@ -165,17 +165,27 @@ class ProcessRuntime:
         if spec.id in pod.known:
             return pod.known[spec.id]
         await asyncio.to_thread(pod.folder.make)
-        settings = self._settings
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_s):
+                async with asyncio.TaskGroup() as tasks:
+                    # The supervisor takes longest to come up; with nothing to run it leaves again.
+                    tasks.create_task(self._lay(pod, spec), name="process-spec")
+                    if not pod.supervised:
+                        tasks.create_task(self._launch(pod), name="process-supervisor")
+                return await self._start(pod, spec.id)
+        except TimeoutError:
+            raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _lay(self, pod: _Pod, spec: ContainerSpec) -> None:
+        """Make the instance's control group and write down what its supervisor is to run."""
         entry = await self._group(spec)
+        settings = self._settings
         await asyncio.to_thread(
             pod.folder.write_spec, spec, entry, log_bytes=settings.log_bytes, log_files=settings.log_files
         )
         self._forget_before(pod, spec.id)
-        try:
-            async with asyncio.timeout(settings.answer_timeout_s):
-                return await self._start(pod, spec.id)
-        except TimeoutError:
-            raise SupervisorLost(errno.ETIMEDOUT, "the pod's supervisor does not answer") from None
 
     async def _group(self, spec: ContainerSpec) -> Entry:
         """Make the control group of an instance."""
