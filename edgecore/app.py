@@ -74,7 +74,11 @@ async def run_agent(handover: Handover) -> None:
                 _metaserver(settings, folder, agent, store) as metaserver,
                 asyncio.TaskGroup() as tasks,
                 exporting(settings.metrics_port, _exposition(folder, agent)) as metrics,
-                telling(folder.live, lambda: {**agent.live(), "metrics": metrics, "metaserver": metaserver()}),
+                _bus(settings, identity, agent, tasks) as bus,
+                telling(
+                    folder.live,
+                    lambda: {**agent.live(), "metrics": metrics, "metaserver": metaserver(), "bus": bus()},
+                ),
             ):
                 reloads = _Reloads(handover, tasks, agent)
                 _answer_signals(agent, settings, reloads)
@@ -153,6 +157,7 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
             tokens=folder.tokens,
             local_tokens=settings.metaserver,
             manifests=_manifests(settings, folder, identity),
+            twins=folder.twins,
             standalone=not identity.server,
         ),
     )
@@ -193,6 +198,45 @@ async def _metaserver(
         proof.write_kubeconfig(server.address)
         log.info("metaserver", address=server.address, gateway=gateway if bridge else "")
         yield server.live
+
+
+@asynccontextmanager
+async def _bus(
+    settings: AgentSettings, identity: Identity, agent: Agent, tasks: asyncio.TaskGroup
+) -> AsyncIterator[Callable[[], dict[str, Any]]]:
+    """Answer devices on MQTT for as long as the block runs, where a broker is named; yields what tells how it does.
+
+    Raises:
+        UsageError: The address is none, or the library is not installed.
+    """
+    if not settings.mqtt or agent.twins is None:
+        yield dict
+        return
+    try:
+        from edgecore.bus.desk import Desk  # noqa: PLC0415 - only where there are devices
+        from edgecore.bus.flood import DeviceFlood  # noqa: PLC0415
+        from edgecore.bus.mqtt import BrokerSettings, MqttBus, address_of  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(f"--mqtt needs pip install 'aiokubeedge[mqtt]' ({error})") from error
+    host, port, tls = address_of(settings.mqtt)
+    broker = BrokerSettings(
+        host,
+        port,
+        tls=tls,
+        authority=settings.mqtt_ca,
+        certificate=settings.mqtt_certificate,
+        username=settings.mqtt_user,
+        password_file=settings.mqtt_password_file,
+        version=settings.mqtt_version,
+        client_id=f"aiokubeedge-{identity.node}-{identity.instance[:8]}",
+    )
+    flood = DeviceFlood(settings.device_rate, settings.device_rate * 2)
+    bus = MqttBus(broker, Desk(identity.node, flood), agent.twins, rng=SystemRandom())
+    task = tasks.create_task(bus.run(), name="mqtt-bus")
+    try:
+        yield bus.live
+    finally:
+        task.cancel()
 
 
 def _eviction(settings: AgentSettings) -> EvictionSettings:

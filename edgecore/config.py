@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -105,8 +105,33 @@ class Settings(DaemonSettings):
         le=65535,
         description="Loopback port of that API. (default: 10550, or a free one where that is taken)",
     )
+    mqtt: str = Field(default="", description="MQTT broker for devices: mqtt://HOST:1883 or mqtts://HOST:8883.")
+    mqtt_user: str = Field(default="", description="User at the broker.")
+    mqtt_password_file: Path | None = Field(default=None, description="File with that user's password.")
+    mqtt_ca: Path | None = Field(
+        default=None, description="CA that signed the broker's certificate, PEM. (default: what the system trusts)"
+    )
+    mqtt_certificate: Path | None = Field(
+        default=None, description="This client's certificate and key in one file, PEM, where the broker asks for one."
+    )
+    mqtt_version: Literal["3.1.1", "5"] = Field(default="3.1.1", description="Version of MQTT (3.1.1 or 5).")
+    device_rate: float = Field(
+        default=500.0, gt=0, description="Messages a second that one device may send; twice that at once."
+    )
 
     link: LinkSection = Field(default_factory=LinkSection, description="How this end of the link to the cloud sends.")
+
+    @field_validator("mqtt")
+    @classmethod
+    def _a_broker(cls, value: str) -> str:
+        if value and not value.startswith(("mqtt://", "mqtts://")):
+            raise ValueError("the broker's address looks like mqtt://127.0.0.1:1883 or mqtts://HOST:8883")
+        return value
+
+    @field_validator("mqtt_password_file", "mqtt_ca", "mqtt_certificate")
+    @classmethod
+    def _a_file(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("static_pods")
     @classmethod

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RESOLVED: Final = "EDGECORE_RESOLVED_SETTINGS"
 
+_PATHS: Final = ("static_pods", "mqtt_password_file", "mqtt_ca", "mqtt_certificate")
+
 RELOADABLE: Final = ("log_level", "log_format", "link")
 """What a SIGHUP takes over; everything else needs a restart, which leaves the pods running."""
 
@@ -56,6 +58,13 @@ class AgentSettings:
         metrics_port: Port of the device's Prometheus endpoint; 0 for none.
         metaserver: Serve the Kubernetes API to this device's pods.
         metaserver_port: Its loopback port, which must be had; None for the default, or a free one.
+        mqtt: The MQTT broker for devices; empty for none.
+        mqtt_user: User there.
+        mqtt_password_file: File with the password.
+        mqtt_ca: CA of its certificate; None for what the system trusts.
+        mqtt_certificate: The client's certificate and key.
+        mqtt_version: Version of MQTT.
+        device_rate: Messages a second that one device may send.
         link: How this end of the link sends.
         log_level: Least severe level that is logged.
         log_format: How logs are written.
@@ -87,6 +96,13 @@ class AgentSettings:
     metrics_port: int = 9092
     metaserver: bool = True
     metaserver_port: int | None = None
+    mqtt: str = ""
+    mqtt_user: str = ""
+    mqtt_password_file: Path | None = None
+    mqtt_ca: Path | None = None
+    mqtt_certificate: Path | None = None
+    mqtt_version: str = "3.1.1"
+    device_rate: float = 500.0
     link: LinkOptions = field(default_factory=LinkOptions)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Format = "auto"
@@ -130,7 +146,7 @@ def settings_from(values: Mapping[str, Any]) -> AgentSettings:
     plain = {
         **values,
         "data_dir": Path(values["data_dir"]),
-        "static_pods": Path(values["static_pods"]) if values.get("static_pods") else None,
+        **{name: Path(values[name]) if values.get(name) else None for name in _PATHS},
         "hub": tuple(values.get("hub", ())),
         "runtimes": tuple(values.get("runtimes", ())),
         "link": LinkOptions(**values.get("link", {})),

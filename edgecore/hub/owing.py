@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import structlog
 
@@ -13,10 +14,13 @@ from protocol.errors import OutboxFull
 from protocol.events import Settled
 from protocol.link import Link
 from protocol.messages import Item, Lane, Op
+from protocol.objects.devices import DEVICE_STATUS
 from protocol.objects.keys import Revision, Uid
 from protocol.objects.resources import NODE_STATUS
 
 log = structlog.get_logger("edgecore.hub")
+
+_LANES: Final = {NODE_STATUS: Lane.LEASE, DEVICE_STATUS: Lane.TWIN}
 
 
 def item_of(row: Owed) -> Item:
@@ -32,7 +36,7 @@ def owe(link: Link, rows: Iterable[Owed], now: float) -> None:
     """Hand ``rows`` to the link. An event it has no room for stays in the store, for the next session."""
     for row in rows:
         try:
-            link.send(item_of(row), now, Lane.LEASE if row.key.resource == NODE_STATUS else None)
+            link.send(item_of(row), now, _LANES.get(row.key.resource))
         except OutboxFull:
             log.debug("event left for the next session", object=str(row.key))
 

@@ -52,6 +52,7 @@ class Requests:
     def __init__(self) -> None:
         self._send: Send | None = None
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._told: set[str] = set()
         self._listeners: list[Callable[[bool], None]] = []
 
     @property
@@ -95,6 +96,25 @@ class Requests:
             if self._waiting.get(request_id) is answer:
                 del self._waiting[request_id]
 
+    async def tell(self, key: ObjectKey, body: bytes, *, request_id: str, timeout_s: float = ANSWER_S) -> None:
+        """Have the cloud take something that has no answer; returns once it is on the cloud's disk.
+
+        Args:
+            key: What it is.
+            body: It, msgpack.
+            request_id: What a repeat is known by.
+            timeout_s: How long to wait, seconds.
+
+        Raises:
+            RequestRefused: The cloud does not take it.
+            NotReached: The cloud cannot be reached, or did not settle it in time.
+        """
+        self._told.add(request_id)
+        try:
+            await self.ask(key, body, request_id=request_id, timeout_s=timeout_s)
+        finally:
+            self._told.discard(request_id)
+
     # What sessions call.
 
     def opened(self, send: Send) -> None:
@@ -123,6 +143,8 @@ class Requests:
         answer = self._waiting.get(item.id) if item.id else None
         if answer is not None and not answer.done() and verdict.outcome is Outcome.REJECTED:
             answer.set_exception(RequestRefused(verdict.code, verdict.reason))
+        elif answer is not None and not answer.done() and verdict.outcome is Outcome.APPLIED and item.id in self._told:
+            answer.set_result(b"")
 
     def _changed(self, *, connected: bool) -> None:
         for listener in self._listeners:

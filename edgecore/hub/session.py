@@ -27,6 +27,7 @@ from protocol.heartbeat import HeartbeatEncoder, Load, digest_mark
 from protocol.link import Link, Side
 from protocol.measures import LinkMeasures
 from protocol.messages import APPLIED, LATER, Hello, Item, Lane, Resume, Verdict, Welcome
+from protocol.objects.devices import DEVICE_REPORTS
 from protocol.objects.keys import NodeName
 from protocol.objects.resources import ANSWER
 from protocol.settings import LinkSettings
@@ -324,7 +325,7 @@ class Session:
         self._driver.pump()
 
     def _ask(self, item: Item) -> None:
-        self._link.send(item, self._now(), Lane.SPEC)
+        self._link.send(item, self._now(), Lane.TWIN if item.key.resource == DEVICE_REPORTS else Lane.SPEC)
         self._driver.pump()
 
     def _take_verdicts(self, settled: Settled) -> None:

@@ -106,9 +106,17 @@ class Upstream:
             key: The name they had.
             but: The uid of the pod that has it now.
         """
+        return self.forget([key._replace(resource=resource) for resource in (POD_STATUS, POD_FINISHED)], but=but)
+
+    def forget(self, reports: Iterable[ObjectKey], *, but: Uid | None) -> list[DropReport]:
+        """Drop reports about an object that has left the cloud.
+
+        Args:
+            reports: Their keys.
+            but: The uid of the object that has its name now.
+        """
         changes: list[DropReport] = []
-        for resource in (POD_STATUS, POD_FINISHED):
-            about = key._replace(resource=resource)
+        for about in reports:
             known = self._reports.get(about)
             if known is not None and known.uid != but:
                 del self._reports[about]

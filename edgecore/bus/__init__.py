@@ -1,0 +1,1 @@
+"""The MQTT bus: devices' twins in the topics and payloads of KubeEdge."""
