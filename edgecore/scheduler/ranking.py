@@ -15,13 +15,12 @@ from typing import Final
 from edgecore.pods.holds import Hold
 from edgecore.thresholds import Signal
 from protocol.objects.keys import Body, Uid
+from protocol.objects.mirrors import is_static
 from protocol.objects.podresources import pod_resources
 from protocol.objects.qos import QosClass, qos_class
 from protocol.objects.quantities import whole
 
 CRITICAL_PRIORITY: Final = 2_000_000_000
-CONFIG_SOURCE: Final = "kubernetes.io/config.source"
-CONFIG_MIRROR: Final = "kubernetes.io/config.mirror"
 _CLASSES: Final[dict[QosClass, int]] = {"BestEffort": 0, "Burstable": 1, "Guaranteed": 2}
 
 
@@ -103,10 +102,7 @@ class PodStat:
 
 def is_critical(pod: Body) -> bool:
     """Tell whether the node may not end the pod for want of something: what the kubelet calls critical."""
-    annotations = pod["metadata"].get("annotations") or {}
-    if CONFIG_MIRROR in annotations or annotations.get(CONFIG_SOURCE, "api") != "api":
-        return True
-    return int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
+    return is_static(pod) or int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
 
 
 def ranked(signal: Signal, pods: Iterable[PodStat]) -> list[PodStat]:

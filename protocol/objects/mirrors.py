@@ -11,7 +11,7 @@ from typing import Final
 from protocol.objects.keys import Body, Uid
 from protocol.objects.references import pod_references
 from protocol.objects.resources import CLAIMS, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS
-from protocol.objects.wellknown import CONFIG_SOURCE, MIRROR
+from protocol.objects.wellknown import CONFIG_HASH, CONFIG_SOURCE, MIRROR
 
 FILE: Final = "file"
 """Where a static pod comes from, as its annotation says."""
@@ -25,8 +25,14 @@ _REFUSED: Final = {
 
 
 def is_static(pod: Body) -> bool:
-    """Tell whether ``pod`` runs from a file of this node; its mirror does not, though it carries the same annotation."""
-    return _annotation(pod, CONFIG_SOURCE) == FILE and not is_mirror(pod)
+    """Tell whether ``pod`` runs from a file of this node; its mirror does not, though it carries the same annotation.
+
+    Not by annotations alone, which whoever may write pods could set to have one that is never evicted: a static pod's
+    uid is the hash of its file, while the API makes uids with hyphens and lets nobody choose one.
+    """
+    uid = str(pod["metadata"].get("uid") or "")
+    from_file = _annotation(pod, CONFIG_SOURCE) == FILE and _annotation(pod, CONFIG_HASH) == uid and "-" not in uid
+    return from_file and bool(uid) and not is_mirror(pod)
 
 
 def is_mirror(pod: Body) -> bool:

@@ -49,8 +49,11 @@ def test_a_sidecars_host_port_counts_and_an_init_containers_does_not() -> None:
 
 
 def test_critical_pods_rank_first_then_priority_then_age() -> None:
-    static = a_claimant("z-static", created="2026-11-23T14:00:00Z")
-    static["metadata"]["annotations"]["kubernetes.io/config.source"] = "file"
+    static = a_claimant("zstatic", created="2026-11-23T14:00:00Z")
+    static["metadata"]["annotations"] = {
+        "kubernetes.io/config.source": "file",
+        "kubernetes.io/config.hash": "zstatic",
+    }
     pods = [
         a_claimant("young", priority=5, created="2026-11-23T13:00:00Z"),
         a_claimant("plain"),
@@ -59,4 +62,4 @@ def test_critical_pods_rank_first_then_priority_then_age() -> None:
         static,
     ]
     ordered = [body["metadata"]["name"] for body in sorted(pods, key=rank_of)]
-    assert ordered == ["critical", "z-static", "old", "young", "plain"]
+    assert ordered == ["critical", "zstatic", "old", "young", "plain"]

@@ -88,13 +88,16 @@ class TestOrder:
         "more",
         [
             {"priority": 2_000_000_000},
-            {"annotations": {"kubernetes.io/config.source": "file"}},
-            {"annotations": {"kubernetes.io/config.mirror": "abc"}},
+            {"annotations": {"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "critical"}},
         ],
     )
     def test_critical_and_static_pods_are_never_chosen(self, more: dict[str, Any]) -> None:
         for signal in Signal:
             assert order(signal, a_stat("critical", 500, **more)) == []
+
+    def test_nobody_is_spared_for_annotations_alone(self) -> None:
+        said = {"kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "another"}
+        assert order(Signal.MEMORY, a_stat("pretends", 500, annotations=said)) == ["pretends"]
 
     def test_for_disk_those_over_their_request_go_first_and_guaranteed_is_no_protection(self) -> None:
         request: Body = {"containers": [{"name": "main", "resources": {"requests": {"ephemeral-storage": "1Gi"}}}]}
