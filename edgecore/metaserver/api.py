@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from edgecore.hub.requests import NotReached
+from edgecore.metaserver import reviews
 from edgecore.metaserver.access import PodIdentity
 from edgecore.metaserver.changes import Changes
 from edgecore.metaserver.discovery import document
@@ -26,7 +27,6 @@ from edgecore.metaserver.objects import Objects
 from edgecore.metaserver.openapi import openapi
 from edgecore.metaserver.passage import Passage
 from edgecore.metaserver.paths import WRITE_VERBS, Place, Query, place_of, split_target, verb_of
-from edgecore.metaserver.reviews import review
 from edgecore.metaserver.selection import Selection, selection_of
 from edgecore.metaserver.tables import partial, table
 from edgecore.metaserver.watching import Watch, watch_of
@@ -39,23 +39,11 @@ _HEALTH: Final = frozenset({"/healthz", "/livez", "/readyz"})
 _QUEUED: Final = {"create": 202, "delete": 202}
 
 
-class Rights(Protocol):
+class Rights(reviews.Rights, Protocol):
     """Who asks, and may they (:class:`edgecore.metaserver.access.Access`)."""
 
     def who(self, bearer: str, now: float) -> PodIdentity | None:
         """Return who shows this token."""
-
-    def may(
-        self,
-        identity: PodIdentity,
-        verb: str,
-        resource: str,
-        namespace: str = "",
-        name: str = "",
-        *,
-        subresource: str = "",
-    ) -> bool:
-        """Tell whether ``identity`` may do this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +133,7 @@ class Api:
         place = place_of(path)
         if place is None or not place.plural:
             return self._document(request, path)
-        answered = review(identity, self._rights, place, request)
+        answered = reviews.review(identity, self._rights, place, request)
         if answered is not None:
             return _json(201, answered)
         verb = verb_of(request.method, place, query)
