@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
 from typing import Any
@@ -22,6 +22,7 @@ from edgecore.hub.dialer import Dialer, client_context
 from edgecore.hub.linkrecord import LinkRecord
 from edgecore.hub.session import Introduction
 from edgecore.hub.traffic import TrafficAccount
+from edgecore.hub.validity import validity
 from edgecore.live import telling
 from edgecore.meta.sqlite import SqliteEngine
 from edgecore.meta.store import MetaStore
@@ -37,6 +38,7 @@ from edgecore.node.identity import DataFolder, Identity, check_name, load_identi
 from edgecore.node.reporter import ReporterSettings
 from edgecore.node.sampler import HostSampler
 from edgecore.node.status import Allotment
+from edgecore.node.timefloor import TimeFloor
 from edgecore.pods.apiaccess import ApiAccess
 from edgecore.pods.runtimes.base import Runtime
 from edgecore.pods.runtimes.process.runtime import ProcessRuntime
@@ -104,10 +106,13 @@ def _identity(settings: AgentSettings, folder: DataFolder) -> Identity:
     return identity
 
 
-def _dialer(settings: AgentSettings, folder: DataFolder, identity: Identity) -> Dialer | None:
+def _dialer(settings: AgentSettings, folder: DataFolder, identity: Identity, clock: TimeFloor) -> Dialer | None:
     if settings.offline:
         return None
-    return Dialer(settings.hub or identity.hub.get("websocket", ()), client_context(folder))
+    context = client_context(folder)
+    with suppress(ValueError):  # of what this device's own certificate tells the time is only the lesser part
+        clock.learn(validity(ssl.PEM_cert_to_DER_cert(folder.certificate.read_text()))[0])
+    return Dialer(settings.hub or identity.hub.get("websocket", ()), context, clock)
 
 
 def _manifests(settings: AgentSettings, folder: DataFolder, identity: Identity) -> ManifestFolder:
@@ -117,6 +122,7 @@ def _manifests(settings: AgentSettings, folder: DataFolder, identity: Identity) 
 
 def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, store: MetaStore) -> Agent:
     rng: Random = SystemRandom()
+    clock = TimeFloor(folder.clock)
     facts = gather(folder.root)
     names = settings.runtimes or identity.runtimes
     allotment = Allotment(
@@ -147,13 +153,14 @@ def _build(settings: AgentSettings, folder: DataFolder, identity: Identity, stor
         store,
         Introduction(identity.node, identity.instance, own_version()),
         machine,
-        dial=_dialer(settings, folder, identity),
+        dial=_dialer(settings, folder, identity, clock),
         rng=rng,
         options=Options(
             link=settings.link.settings(),
-            account=_account(folder, settings.link.daily_bytes),
+            account=_account(folder, settings.link.daily_bytes, clock.now),
             reporter=ReporterSettings(status_s=settings.status_s),
-            on_state=LinkRecord(folder.link, time.time).note,
+            wall_clock=clock.now,
+            on_state=LinkRecord(folder.link, clock.now).note,
             tokens=folder.tokens,
             local_tokens=settings.metaserver,
             manifests=_manifests(settings, folder, identity),
@@ -327,14 +334,14 @@ def _lock(folder: DataFolder) -> FileLock:
         raise UsageError(f"cannot use {folder.root} as data folder: {error.strerror or error}") from error
 
 
-def _account(folder: DataFolder, daily_bytes: int) -> TrafficAccount:
+def _account(folder: DataFolder, daily_bytes: int, wall: Callable[[], float]) -> TrafficAccount:
     async def keep(day: int, used_bytes: int) -> None:
         try:
             await asyncio.to_thread(write_private, folder.traffic, json.dumps([day, used_bytes]).encode())
         except OSError as error:
             log.warning("bytes of the day not recorded", cause=str(error))
 
-    return TrafficAccount(time.time, keep=keep, kept=_kept_traffic(folder), daily_bytes=daily_bytes)
+    return TrafficAccount(wall, keep=keep, kept=_kept_traffic(folder), daily_bytes=daily_bytes)
 
 
 def _kept_traffic(folder: DataFolder) -> tuple[int, int]:

@@ -11,6 +11,7 @@
       standalone.json         the node's name, where it runs without ever having joined
       manifests/              static pods' files, unless they lie elsewhere
       static.json             what the agent has read of them
+      clock.json              the time that has certainly come
       traffic.json            bytes of the link on the last day, as of some minutes ago
       pki/                    0700
         node.key              ECDSA P-256
@@ -137,6 +138,11 @@ class DataFolder:
     def traffic(self) -> Path:
         """Bytes of the link on the last day."""
         return self.root / "traffic.json"
+
+    @property
+    def clock(self) -> Path:
+        """The time that has certainly come."""
+        return self.root / "clock.json"
 
     @property
     def pods(self) -> Path:

@@ -27,5 +27,5 @@ async def test_every_pod_comes_right_after_crashes_of_everything_at_once(tmp_pat
             assert not wrong, f"seed {seed}: {wrong}"
             print(f"seed {seed}: {len(lab.work.asked)} pods right")  # noqa: T201 - make crashes shows it
         assert lab.work.crashes
-        print(f"{len(lab.work.crashes)} crashes, {lab.work.made} pods, {lab.work.lost} jobs whose end nobody saw")  # noqa: T201
+        print(f"{len(lab.work.crashes)} crashes, {lab.work.made} pods, {len(lab.work.lost)} jobs whose end nobody saw")  # noqa: T201
         print(f"what the agent complained of: {lab.complaints}")  # noqa: T201

@@ -65,7 +65,7 @@ class Workload:
     crashes: list[float] = field(default_factory=list)
     version: int = 0
     made: int = 0
-    lost: int = 0
+    lost: set[str] = field(default_factory=set)
 
     async def begin(self) -> None:
         """Make what is there from the start."""
@@ -202,7 +202,7 @@ class Workload:
             wrong.append(f"was {asked.phase}, is {status['phase']}")
         ended = (container.get("state") or {}).get("terminated") or {}
         if ended.get("reason") == LOST:
-            self.lost += 1
+            self.lost.add(asked.key)
             at = self._end(asked.key)
             if at is not None and not any(at <= crash <= at + UNSEEN_S for crash in self.crashes):
                 wrong.append(f"ended at {at}, long before a crash, and its exit code is not known")
