@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from protocol.errors import AiokubeedgeError
@@ -16,7 +17,11 @@ from protocol.objects.keys import Body
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_NODES: Final = 50_000
 """Values a file may come to, aliases written out: a few lines of YAML can stand for billions."""
+MAX_EVENTS: Final = 4 * MAX_NODES
+"""What the YAML of so many values takes: keys, and starts and ends of maps and lists."""
 MAX_DEPTH: Final = 64
+_LONGEST_NUMBER: Final = 64
+_NUMBER: Final = re.compile(r"[-+]?[0-9][0-9_:.]*")
 _LARGEST: Final = (1 << 63) - 1
 _LISTS: Final = ("PodList", "List")
 
@@ -59,15 +64,46 @@ def _yaml(text: str) -> list[Any]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _weigh(yaml.parse(text, Loader=loader))
         documents = list(yaml.load_all(text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark is not None else ""
         raise ManifestError(f"it is not YAML: {where}{error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ManifestError(f"it is not YAML: {_one_line(error)}") from error
     _measure(documents)
     return documents
+
+
+def _weigh(events: Iterable[Any]) -> None:
+    """Check how much a YAML file would come to, before anything is made of it.
+
+    What makes values of it is in C and recursive: deep nesting ends the process. Maps that are merged into maps over and
+    over take all memory there is, and a number of many parts all the time.
+
+    Raises:
+        ManifestError: It is too much.
+    """
+    weights: dict[str, int] = {}  # by anchor, aliases written out
+    opened: list[tuple[str | None, int]] = []  # anchor, and what was counted before it
+    total = 0
+    for event in events:
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            total += weights.get(event.anchor, 0)  # one that is unknown, or still open, is refused later on
+        elif kind == "ScalarEvent":
+            if event.implicit[0] and len(event.value) > _LONGEST_NUMBER and _NUMBER.fullmatch(event.value):
+                raise ManifestError("a number is larger than any that a field can hold")
+        elif kind in {"SequenceStartEvent", "MappingStartEvent"}:
+            opened.append((event.anchor, total))
+        elif kind in {"SequenceEndEvent", "MappingEndEvent"}:
+            anchor, before = opened.pop()
+            if anchor is not None:
+                weights[anchor] = total - before
+        total += 1
+        if total > MAX_EVENTS or len(opened) > MAX_DEPTH:
+            raise ManifestError("it is larger, or nested deeper, than any manifest")
 
 
 def _no_number(name: str) -> Any:

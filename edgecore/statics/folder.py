@@ -116,8 +116,11 @@ class ManifestFolder:
     def _content(self, name: str) -> bytes | None:
         """Return a file's content; None where it cannot be had now: it is looked at again."""
         try:
-            with (self.path / name).open("rb") as file:
-                return None if _is_written(file.fileno()) else file.read(MAX_FILE_BYTES + 1)
+            # What was a file a moment ago may be a pipe by now, which would keep whoever opens it.
+            descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                still = stat.S_ISREG(os.fstat(descriptor).st_mode) and not _is_written(descriptor)
+                return file.read(MAX_FILE_BYTES + 1) if still else None
         except OSError as error:
             self._catalogue.unread(name, f"it cannot be read: {error.strerror or error}")
             return None

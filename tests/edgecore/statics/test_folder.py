@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from edgecore.statics.catalogue import Sighting
 from edgecore.statics.folder import ManifestFolder, recorded
 from protocol.objects.keys import Body, NodeName
 
@@ -54,6 +55,22 @@ def test_a_file_that_somebody_writes_is_not_taken_half(tmp_path: Path) -> None:
         assert names(folder.look()) == []
         assert folder.look() is None
     assert names(folder.look()) == ["half-n1"]
+
+
+class Swapped(ManifestFolder):
+    """Has its file replaced by a pipe between the look at it and the reading."""
+
+    def _sightings(self) -> dict[str, Sighting]:
+        found = super()._sightings()
+        (self.path / "a.json").unlink()
+        os.mkfifo(self.path / "a.json")
+        return found
+
+
+def test_a_file_that_becomes_a_pipe_keeps_nobody(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a.json").write_text(manifest("a"))
+    assert names(Swapped(tmp_path / "m", tmp_path / "record.json", NodeName("n1"), wall=Wall()).look()) == []
 
 
 def test_a_folder_that_is_away_ends_nothing(tmp_path: Path) -> None:

@@ -143,6 +143,10 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{n}: &{n} [{','.join(['*' + p] * 9)}]\n" for p, n in zip("abcdef", "bcdefg", strict=True)
 )
 
+MERGES = "a: &a {k: v}\n" + "".join(
+    f"{n}: &{n} {{<<: [{','.join(['*' + p] * 9)}]}}\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
@@ -159,6 +163,11 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a.yaml", b"a: .nan", "not finite"),
         ("a.yaml", BOMB.encode(), "larger, or nested deeper"),
         ("a.yaml", b"&a [*a]", "larger, or nested deeper"),
+        # These two would end the process, or take all its memory, before there were any values to count.
+        ("a.yaml", b"[" * 500_000, "larger, or nested deeper"),
+        ("a.yaml", MERGES.encode(), "larger, or nested deeper"),
+        ("a.yaml", b"a: 1" + b":59" * 300_000, "larger than any"),
+        ("a.yaml", b"a: 1" + b":59" * 1_000 + b".5", "larger than any"),
         ("a.yaml", b"\xff\xfe\x00", "not UTF-8"),
         ("a.yaml", b"x" * (MAX_FILE_BYTES + 1), "at most"),
         ("a.yaml", b"- just\n- a list", "not an object"),
