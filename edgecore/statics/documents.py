@@ -79,8 +79,8 @@ def _yaml(text: str) -> list[Any]:
 def _weigh(events: Iterable[Any]) -> None:
     """Check how much a YAML file would come to, before anything is made of it.
 
-    What makes values of it is in C and recursive: deep nesting ends the process. Maps that are merged into maps over and
-    over take all memory there is, and a number of many parts all the time.
+    What makes values of it is in C and recursive: deep nesting ends the process. Maps that are merged into maps, over
+    and over, take all memory there is, and a number of many parts all the time.
 
     Raises:
         ManifestError: It is too much.
