@@ -9,7 +9,7 @@ IMAGE_PYTHON ?= 3.11
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test compose-test wheels check bench faults crashes fuzz-api fuzz coverage format clean
+.PHONY: help install demo test compose-test machine-test wheels check bench faults crashes fuzz-api fuzz coverage format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,16 @@ test: $(STAMP) ## Every test, real processes and kubectl included
 
 compose-test: $(STAMP) build/base-image.tar wheels ## The images and docker-compose.yml on a Docker Engine of our own, as root
 	@AIOKUBEEDGE_BASE_IMAGE=$(CURDIR)/build/base-image.tar $(BIN)/pytest tests/e2e/test_compose.py tests/e2e/test_packaging.py -q --timeout 600
+
+machine-test: $(STAMP) build/machine/root.img ## A device that is a whole machine: cgroup v2, systemd, power cuts, as root (CUTS=20 SEED=1)
+	@AIOKUBEEDGE_MACHINE=$(CURDIR)/build/machine AIOKUBEEDGE_CUTS=$(CUTS) AIOKUBEEDGE_SEED=$(SEED) \
+		$(BIN)/pytest tests/machines -q -rP --no-header
+
+build/machine/root.img: .ci/machine-image tests/machines/guest.py pyproject.toml | $(STAMP)
+	@rm -rf build/machine && mkdir -p build/machine
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --dest build/machine/wheels --python-version $(IMAGE_PYTHON) \
+		--only-binary :all: setuptools wheel '.[cloud,edge]' hypothesis looptime pytest pytest-asyncio pytest-timeout
+	@.ci/machine-image build/machine build/machine/wheels
 
 build/base-image.tar: .ci/base-image
 	@rm -f $@ && .ci/base-image $@
