@@ -32,6 +32,8 @@ from cloudcore.apiserver.subresources.token import node_tokens
 from cloudcore.clock import SystemClock
 from cloudcore.config import Settings
 from cloudcore.controllers.manager import ControllerManager, ControllerSettings
+from cloudcore.devices.reportlog import ReportLog
+from cloudcore.devices.views import DeviceViews
 from cloudcore.events import EventRecorder
 from cloudcore.hub.figures import LinkFigures
 from cloudcore.hub.hub import Hub
@@ -51,8 +53,17 @@ from cloudcore.store.base import Store
 from cloudcore.store.sqlite import SqliteStore
 from cloudcore.telemetry.looplag import LoopLag
 from cloudcore.telemetry.prometheus import serve_metrics
+from protocol.objects.devices import DEVICE_STATUSES, DEVICES
 from protocol.objects.keys import NodeName, ObjectKey
-from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, NODES, OBJECT_TRACES, POD_METRICS
+from protocol.objects.resources import (
+    DEVICE_HISTORIES,
+    NODE_LINKS,
+    NODE_METRICS,
+    NODE_SYNCS,
+    NODES,
+    OBJECT_TRACES,
+    POD_METRICS,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +105,7 @@ class CloudCore:
             self.registry.kinds,
             settings=ControllerSettings(settings.node_grace_s, authority=place.authority, tokens=self.identity.issuer),
         )
+        self.device_reports = ReportLog(place.data_dir)
         recorder = self.recorder.named("default-scheduler")
         self.scheduler = Scheduler(client("system:kube-scheduler"), self.informers, recorder, self.clock, rng=Random())
         self.hub = Hub(
@@ -104,7 +116,9 @@ class CloudCore:
             rng=Random(),
             settings=HubSettings.of(settings),
             services=PodServices(
-                node_tokens(self.registry), PodRequests(self.registry, self.identity.authorizer).perform
+                node_tokens(self.registry),
+                PodRequests(self.registry, self.identity.authorizer).perform,
+                self.device_reports.append,
             ),
         )
         self._provide_views()
@@ -128,6 +142,9 @@ class CloudCore:
         registry.provide_namespaced(POD_METRICS, views.pod_metrics)
         registry.provide(NODE_SYNCS, views.node_syncs, views.node_sync)
         registry.provide(OBJECT_TRACES, views.object_traces)
+        devices = DeviceViews(partial(self.hub.router.records, DEVICES), self.device_reports)
+        registry.provide_namespaced(DEVICE_STATUSES, devices.statuses)
+        registry.provide_namespaced(DEVICE_HISTORIES, devices.histories)
         registry.take(OBJECT_TRACES, views.arm_trace, self.hub.tracing.disarm)
 
     def _api_settings(self) -> AppSettings:
@@ -179,6 +196,7 @@ class CloudCore:
             "controllers": self.controllers.run(),
             "scheduler": self.scheduler.run(),
             "hub": self.hub.run(),
+            "device reports": self.device_reports.run(),
             "loop lag": self.loop_lag.run(),
             "link figures": self.figures.run(),
             "own service": keep_published(LocalClient(self.registry), self._place.names, self._place.ports["api_port"]),

@@ -1,14 +1,15 @@
 """What nodes report, read with suspicion. Performs no I/O.
 
-A node is not trusted: it may be broken or taken over. It writes its own status, the status of pods bound to it, the
-end of such pods, and events about these; it asks for tokens of their accounts, and for mirrors of its static pods.
-Nothing else. Each function here
-raises :class:`Refused` for what is over that line, with a word and a sentence that go back in the verdict.
+A node is not trusted: it may be broken or taken over. It writes its own status, the status of pods and devices bound
+to it, what such devices report, the end of such pods, and events about these; it asks for tokens of their accounts,
+and for mirrors of its static pods. Nothing else. Each function here raises :class:`Refused` for what is over that
+line, with a word and a sentence that go back in the verdict.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Final
 
 import msgpack
@@ -18,6 +19,16 @@ from cloudcore.apiserver.podrequest import PodRequest
 from cloudcore.store.base import Record
 from protocol.errors import AiokubeedgeError
 from protocol.messages import Item, Op
+from protocol.objects.devices import (
+    DEVICE_REPORTS,
+    DEVICE_STATUS,
+    DEVICES,
+    KEY_LIMIT,
+    VALUE_LIMIT,
+    MalformedReports,
+    Report,
+    decode_reports,
+)
 from protocol.objects.keys import Body, NodeName, ObjectKey, Uid
 from protocol.objects.mirrors import is_mirror, refused_references
 from protocol.objects.resources import EVENTS, NODE_STATUS, NODES, POD_REQUEST, POD_STATUS, PODS, TOKEN
@@ -30,9 +41,15 @@ MAX_POD_REQUEST_BYTES: Final = 2 * 1024 * 1024
 MAX_REPORTED_OBJECT_BYTES: Final = 1024 * 1024
 """What an object may grow to by its node's reports: conditions that are reported no longer stay."""
 _NAMED: Final = 5
+_SUBJECTS: Final = {"Pod": PODS, "Device": DEVICES}
 _KEPT_OF_POD: Final = ("qosClass", "nominatedNodeName", "resize")
 """Fields of a pod's status that the cloud writes; a node's report does not remove them."""
 _KEPT_OF_NODE: Final = ("volumesAttached", "config")
+_KEPT_OF_DEVICE: Final = ("reportToCloud", "reportCycle")
+_KEPT: Final = {NODES: _KEPT_OF_NODE, PODS: _KEPT_OF_POD, DEVICES: _KEPT_OF_DEVICE}
+_END_OF_TIME_MS: Final = 253_402_300_800_000
+"""The first instant of the year 10000, which timestamps cannot name."""
+_LONGEST_NAME: Final = 253
 
 
 class Refused(AiokubeedgeError):
@@ -59,6 +76,8 @@ class Kind(enum.Enum):
     TOKEN = enum.auto()
     MIRROR = enum.auto()
     POD_REQUEST = enum.auto()
+    DEVICE_STATUS = enum.auto()
+    DEVICE_REPORTS = enum.auto()
 
 
 _KINDS: Final = {
@@ -69,6 +88,8 @@ _KINDS: Final = {
     (TOKEN, Op.COMMAND): Kind.TOKEN,
     (PODS, Op.COMMAND): Kind.MIRROR,
     (POD_REQUEST, Op.COMMAND): Kind.POD_REQUEST,
+    (DEVICE_STATUS, Op.PUT): Kind.DEVICE_STATUS,
+    (DEVICE_REPORTS, Op.COMMAND): Kind.DEVICE_REPORTS,
 }
 
 
@@ -85,8 +106,12 @@ def kind_of(item: Item) -> Kind:
 
 
 def object_of(item: Item) -> ObjectKey:
-    """Return the object that ``item`` is about: the pod, for its status and its end alike."""
-    return item.key._replace(resource=item.key.resource.partition("/")[0])
+    """Return the object that ``item`` is about: the pod, for its status and its end alike.
+
+    Reports of devices are about many: they are settled in the order they come, as if about one of their own.
+    """
+    resource = item.key.resource
+    return item.key if resource == DEVICE_REPORTS else item.key._replace(resource=resource.partition("/")[0])
 
 
 def check_node(node: NodeName, key: ObjectKey) -> None:
@@ -143,8 +168,7 @@ def merged_status(resource: str, stored: Body, reported: Body) -> Body:
 
     Conditions are merged by type, so that those which controllers set (``DuplicateInstance``, ``PodScheduled``) stay.
     """
-    kept_fields = _KEPT_OF_NODE if resource == NODES else _KEPT_OF_POD
-    merged = {name: stored[name] for name in kept_fields if name in stored}
+    merged = {name: stored[name] for name in _KEPT[resource] if name in stored}
     merged.update(reported)
     known = {condition.get("type") for condition in reported.get("conditions") or ()}
     others = [condition for condition in stored.get("conditions") or () if condition.get("type") not in known]
@@ -225,14 +249,14 @@ def subject_of(event: Body) -> ObjectKey:
     """Return the object that an Event is about.
 
     Raises:
-        Refused: It is neither a Node nor a Pod.
+        Refused: It is neither a Node nor a Pod nor a Device.
     """
     involved = event["involvedObject"]
     kind, name = involved.get("kind"), involved.get("name")
     if kind == "Node" and isinstance(name, str):
         return ObjectKey(NODES, "", name)
-    if kind == "Pod" and isinstance(name, str):
-        return ObjectKey(PODS, str(involved.get("namespace", "")), name)
+    if kind in _SUBJECTS and isinstance(name, str):
+        return ObjectKey(_SUBJECTS[kind], str(involved.get("namespace", "")), name)
     raise Refused("Forbidden", f"a node may not record events about a {kind}")
 
 
@@ -266,6 +290,35 @@ def pod_request_of(item: Item) -> PodRequest:
         body=asked.get("body"),
         object_uid=object_uid,
         version=asked["version"],
+    )
+
+
+def device_reports_of(item: Item, node: NodeName) -> Sequence[Report]:
+    """Return the reports of devices that ``item`` carries.
+
+    Raises:
+        Refused: They cannot be read, or cannot be kept.
+    """
+    if item.key != ObjectKey(DEVICE_REPORTS, "", node):
+        raise Refused("Forbidden", f"node {node} may not write {item.key}")
+    if len(item.body) > MAX_REPORT_BYTES:
+        raise Refused("RequestEntityTooLarge", f"reports are at most {MAX_REPORT_BYTES} bytes")
+    try:
+        reports = decode_reports(item.body)
+    except MalformedReports as exc:
+        raise Refused("Invalid", f"the reports of node {node} cannot be read: {exc}") from exc
+    if not all(map(_is_in_bounds, reports)):
+        raise Refused("Invalid", f"a report of node {node} is beyond the limits of names, values or times")
+    return reports
+
+
+def _is_in_bounds(report: Report) -> bool:
+    return (
+        max(len(report.namespace), len(report.device)) <= _LONGEST_NAME
+        and len(report.property) <= KEY_LIMIT
+        and len(report.value) <= VALUE_LIMIT
+        and 0 <= report.at_ms < _END_OF_TIME_MS
+        and 0 <= report.number < 2**63
     )
 
 

@@ -43,6 +43,7 @@ from cloudcore.hub.router import Router
 from cloudcore.security.ratelimit import RateLimit, RateLimiter
 from cloudcore.store.base import Record, Store
 from protocol.messages import APPLIED, LATER, Item, Op, Verdict
+from protocol.objects.devices import DEVICE_REPORTS, DEVICE_STATUS, DEVICES, Report
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision
 from protocol.objects.mirrors import mirrored_uid
 from protocol.objects.resources import ANSWER, EVENTS, NODES, PODS, SERVICE_ACCOUNTS
@@ -57,9 +58,14 @@ EVENTS_OF_A_NODE: Final = RateLimit(per_s=10.0, burst=2000.0, addresses=20_000)
 """Events live for an hour on disk. Beyond this a node is told to send them later."""
 REPORTS_OF_A_NODE: Final = RateLimit(per_s=500.0, burst=20_000.0, addresses=20_000)
 """Each report may be a write. Beyond this a node is told to send them later, so that it cannot keep the store busy."""
+DEVICES_OF_A_NODE: Final = RateLimit(per_s=2_000.0, burst=20_000.0, addresses=20_000)
+"""As for reports; a node may have more devices than pods, each of which is told of once a second."""
+STATUS_OF_A_DEVICE: Final = RateLimit(per_s=1.0, burst=2.0, addresses=200_000)
+"""A Device is written at most once a second: what comes sooner is put off, and the node then sends its newest."""
 COMPLAINTS_ABOUT_A_NODE: Final = RateLimit(per_s=1.0, burst=100.0, addresses=20_000)
 """Rejections are told to the node in any case; beyond this they are neither logged nor recorded."""
 
+_OF_DEVICES: Final = frozenset({DEVICE_STATUS, DEVICE_REPORTS})
 _NOT_NOW: Final = (StorageUnavailable, TooManyRequests, InternalError, GatewayTimeout, Unauthorized)
 """The API's trouble, or ours with it: none of the node's."""
 
@@ -72,17 +78,23 @@ Mint = Callable[[NodeName, ObjectKey, Body], Awaitable[Body]]
 """Makes a token as the API does when that node asks: of which account, the TokenRequest; returns it answered."""
 
 
+KeepReports = Callable[[NodeName, Sequence[Report]], Awaitable[None]]
+"""Keeps what devices of a node have reported; returns once it is on disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodServices:
-    """What a cloud does for the pods of its nodes.
+    """What a cloud does for the pods and devices of its nodes.
 
     Attributes:
         mint: Makes tokens of service accounts; None where this cloud makes none.
         perform: Does what pods ask of the API; None where this cloud passes nothing on.
+        keep: Keeps reports of devices; None where this cloud has no log of them.
     """
 
     mint: Mint | None = None
     perform: Perform | None = None
+    keep: KeepReports | None = None
 
 
 def _nobody(_: Item) -> None:
@@ -116,11 +128,13 @@ class Upstream:
         self._router = router
         self._recorder = recorder
         services = services or PodServices()
-        self._mint, self._perform = services.mint, services.perform
+        self._mint, self._perform, self._keep = services.mint, services.perform, services.keep
         self._mirrors = MirrorPods(store, client, router)
         self._slots = asyncio.Semaphore(concurrency)
         self._events = RateLimiter(EVENTS_OF_A_NODE)
         self._reports = RateLimiter(REPORTS_OF_A_NODE)
+        self._devices = RateLimiter(DEVICES_OF_A_NODE)
+        self._statuses = RateLimiter(STATUS_OF_A_DEVICE)
         self._complaints = RateLimiter(COMPLAINTS_ABOUT_A_NODE)
         self.settled: Counter[str] = Counter()
         """Items by outcome, for the metrics."""
@@ -152,7 +166,7 @@ class Upstream:
 
     async def _settle_one(self, node: NodeName, item: Item, current: Current, answer: Answer) -> Verdict:
         try:
-            if self._reports.wait_s(node, asyncio.get_running_loop().time()):
+            if self._is_too_often(node, item):
                 verdict = LATER
             else:
                 verdict = await self._apply(node, item, current, answer)
@@ -166,6 +180,14 @@ class Upstream:
         self.settled[verdict.outcome.name.lower()] += 1
         return verdict
 
+    def _is_too_often(self, node: NodeName, item: Item) -> bool:
+        now = asyncio.get_running_loop().time()
+        limiter = self._devices if item.key.resource in _OF_DEVICES else self._reports
+        if limiter.wait_s(node, now):
+            return True
+        of_device = item.key.resource == DEVICE_STATUS
+        return of_device and self._statuses.wait_s(f"{node}/{item.key.namespace}/{item.key.name}", now) > 0
+
     async def _apply(self, node: NodeName, item: Item, current: Current, answer: Answer) -> Verdict:
         kind = reports.kind_of(item)
         if kind is Kind.TOKEN:
@@ -178,6 +200,8 @@ class Upstream:
             return await self._record_event(node, item)
         if kind is Kind.POD_STOPPED:
             return await self._remove_pod(node, item)
+        if kind is Kind.DEVICE_REPORTS:
+            return await self._keep_reports(node, item)
         key = reports.object_of(item)
         if kind is Kind.NODE_STATUS:
             reports.check_node(node, key)
@@ -280,11 +304,27 @@ class Upstream:
         )
         return APPLIED
 
+    async def _keep_reports(self, node: NodeName, item: Item) -> Verdict:
+        """Keep what devices of the node have reported; a device that has gone, or moved away, is passed over.
+
+        Raises:
+            Refused: They cannot be read, or this cloud has no log of them.
+        """
+        reported = reports.device_reports_of(item, node)
+        if self._keep is None:
+            raise Refused("MethodNotAllowed", "this cloud keeps no reports of devices")
+        named = {(each.namespace, each.device) for each in reported}
+        own = {device for device in named if self._router.node_of(ObjectKey(DEVICES, *device)) == node}
+        kept = [each for each in reported if (each.namespace, each.device) in own]
+        if kept:
+            await self._keep(node, kept)
+        return APPLIED
+
     async def _newest(self, node: NodeName, key: ObjectKey, item: Item) -> Record | None:
         """Return the stored state of what ``item`` is about; None where that object is no more.
 
         Raises:
-            Refused: It is a pod of another node.
+            Refused: It is a pod or a device of another node.
         """
         try:
             record = await self._store.get(key)

@@ -33,6 +33,7 @@ POD_METRICS: Final = "pods.metrics.k8s.io"
 NODE_LINKS: Final = "nodelinks.edge.aiokubeedge.io"
 NODE_SYNCS: Final = "nodesyncs.edge.aiokubeedge.io"
 OBJECT_TRACES: Final = "objecttraces.edge.aiokubeedge.io"
+DEVICE_HISTORIES: Final = "devicehistories.edge.aiokubeedge.io"
 ACCOUNT_RULES: Final = "serviceaccountrules.edge.aiokubeedge.io"
 """What a service account may do, compiled from roles and bindings; under the account's own name."""
 

@@ -41,6 +41,15 @@ ROWS: Final = (
         virtual=True,
     ),
     Kind(
+        kind="DeviceHistory",
+        plural="devicehistories",
+        group=EDGE_GROUP,
+        version="v1alpha1",
+        short_names=("dh",),
+        verbs=("get", "list"),
+        virtual=True,
+    ),
+    Kind(
         kind="ServiceAccountRules",
         plural="serviceaccountrules",
         list_kind="ServiceAccountRulesList",

@@ -10,7 +10,7 @@ from cloudcore.apiserver.admission.standard import admission_chain
 from cloudcore.apiserver.local import LocalClient
 from cloudcore.errors import Invalid
 from protocol.objects.devices import DEVICE_MODELS, DEVICES
-from tests.support.devices import manifests
+from tests.support.devicemanifests import manifests
 from tests.support.registries import make_registry
 
 NAMESPACE = {"metadata": {"name": "default"}}
