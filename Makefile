@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE_PYTHON ?= 3.11
 STAMP := $(VENV)/.installed-for-$(shell cksum < pyproject.toml | cut -d' ' -f1)
+# The hash seed is fixed, so that a simulation repeats exactly. Compiled code is kept even where the environment asks for
+# none: without it each worker compiles every test again, and each daemon that a test starts the whole agent.
+TESTED := PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test compose-test machine-test wheels check bench faults crashes fuzz-api fuzz coverage format clean
@@ -29,7 +32,7 @@ demo: $(STAMP) ## One cloud, two edge nodes, an app, a cut link: all on loopback
 	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 test: $(STAMP) ## Every test, real processes and kubectl included
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 --dist worksteal -q # fixed, so that a simulation repeats exactly
+	@$(TESTED) $(BIN)/pytest -n 2 --dist worksteal -q
 
 compose-test: $(STAMP) build/base-image.tar wheels ## The images and docker-compose.yml on a Docker Engine of our own, as root
 	@AIOKUBEEDGE_BASE_IMAGE=$(CURDIR)/build/base-image.tar $(BIN)/pytest tests/e2e/test_compose.py tests/e2e/test_packaging.py -q --timeout 600
@@ -56,7 +59,7 @@ check: $(STAMP) ## Format, lint, types, import layers and unit tests: under a mi
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary protocol cloudcore edgecore tests examples benchmarks
 	@$(BIN)/lint-imports --config pyproject.toml >.lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
-	@PYTHONHASHSEED=0 $(BIN)/pytest -n 2 -q -m "not e2e and not slow" --hypothesis-profile=quick
+	@$(TESTED) $(BIN)/pytest -n 2 -q -m "not e2e and not slow" --hypothesis-profile=quick
 
 bench: $(STAMP) ## Every benchmark: a table, and JSON under benchmarks/results
 	@$(BIN)/python -m benchmarks

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -18,6 +17,7 @@ from protocol.objects.keys import ObjectKey, Revision, Uid
 from protocol.outbox import Outbox
 from protocol.payloads import Grant
 from protocol.settings import LinkSettings
+from tests.support.examples import trying
 from tests.support.links import HELLO, WELCOME, command, delete, put
 
 NAMES = ("a", "b", "c", "d")
@@ -213,4 +213,4 @@ class LossyLinks(RuleBasedStateMachine):
 
 
 TestLossyLinks = LossyLinks.TestCase
-TestLossyLinks.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestLossyLinks.settings = trying(40, stateful_step_count=50)

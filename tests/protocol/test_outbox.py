@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -9,6 +9,7 @@ from protocol.errors import OutboxFull
 from protocol.messages import Item, Lane, Op
 from protocol.objects.keys import ObjectKey, Uid
 from protocol.outbox import ITEM_OVERHEAD_BYTES, MAX_CHAIN_DELETES, Entry, Outbox, weight_of
+from tests.support.examples import trying
 from tests.support.links import command, delete, put
 
 MANY = 1_000_000
@@ -325,7 +326,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutboxMachine = OutboxMachine.TestCase
-TestOutboxMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOutboxMachine.settings = trying(60, stateful_step_count=40)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Lane), st.integers(0, 3)), max_size=40))

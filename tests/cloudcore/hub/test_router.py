@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcore.hub.router import Delivery, Router
@@ -18,6 +18,7 @@ from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import Body, NodeName, ObjectKey, Revision, Uid
 from protocol.objects.projections import NAMESPACE_RESOURCES, SLICE_RESOURCES
 from protocol.objects.references import pod_references
+from tests.support.examples import trying
 
 NODES = [NodeName(name) for name in ("n1", "n2", "n3")]
 NAMESPACES = ("a", "b")
@@ -220,7 +221,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@trying(150)
 @given(st.lists(STEPS, max_size=30))
 def test_slices_digests_and_deliveries_agree_with_a_recomputation(steps: list[tuple[str, Any]]) -> None:
     model = Model()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cloudcore.scheduler.framework import ClusterEvent
 from cloudcore.scheduler.podqueue import FLUSH_S, Place, PodQueue, QueuedPod
 from protocol.objects.keys import Body, ObjectKey
+from tests.support.examples import trying
 from tests.support.scheduling import pod
 
 FREED = frozenset({ClusterEvent.CAPACITY_FREED})
@@ -186,4 +186,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestQueueMachine.settings = trying(40, stateful_step_count=30)

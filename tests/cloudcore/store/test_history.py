@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
@@ -18,6 +17,7 @@ from cloudcore.store.settings import StoreSettings
 from cloudcore.store.shelf import Shelf
 from cloudcore.store.writes import Create, Delete, Precondition, Update, Write
 from protocol.objects.keys import ObjectKey, Revision, Uid
+from tests.support.examples import trying
 
 RESOURCES = ("pods", "nodes")
 KEYS = st.builds(ObjectKey, st.sampled_from(RESOURCES), st.sampled_from(["a", "b"]), st.sampled_from("xyz"))
@@ -148,7 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStoreMachine.settings = trying(60, stateful_step_count=40)
 
 
 def change(resource: str, name: str, revision: int, size: int = 1) -> Change:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecore.metaserver.failures import Failure
@@ -11,6 +11,7 @@ from edgecore.metaserver.prediction import merge, predicted
 from edgecore.metaserver.writefolder import WriteFolder
 from edgecore.metaserver.writes import MAX_OF_A_POD, MAX_REFUSED, PREVIOUS, Author, Write, WriteQueue
 from protocol.objects.keys import ObjectKey
+from tests.support.examples import trying
 
 AUTHOR = Author("default", "app", "web", "pod-uid")
 
@@ -60,7 +61,7 @@ class Crash(Exception):
     """The power goes."""
 
 
-@settings(max_examples=60, deadline=None)
+@trying(60)
 @given(st.lists(st.sampled_from(["write", "send", "crash in send", "lost answer", "refuse"]), max_size=30))
 def test_no_write_is_lost_or_done_twice_wherever_the_agent_dies(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]

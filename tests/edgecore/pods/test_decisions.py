@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecore.pods.events import HoldSet, PodApplied, PodFailed, PodHeld, ProbeEnded, ReportStatus, RunProbe, SetHold
@@ -12,6 +12,7 @@ from edgecore.pods.probes import Outcome, ProbeKind
 from edgecore.pods.runtimes.base import ContainerId
 from protocol.objects.conditions import find_condition
 from protocol.objects.keys import Body, Uid
+from tests.support.examples import trying
 from tests.support.podbenches import Bench
 from tests.support.pods import a_pod, deleted
 
@@ -204,7 +205,7 @@ class TestAPodThatIsHeld:
         bench.pass_time(600)
         assert asked(bench) == [Hold.PAUSED] * 4
 
-    @settings(max_examples=60, deadline=None)
+    @trying(60)
     @given(
         st.lists(
             st.one_of(

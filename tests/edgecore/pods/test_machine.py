@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecore.pods.containers import TRANSITIONS, Container, Kind, Phase, Stimulus
@@ -25,6 +25,7 @@ from edgecore.pods.events import (
 from edgecore.pods.runtimes.base import Exit
 from protocol.errors import LocalProtocolError
 from protocol.objects.keys import Body, Uid
+from tests.support.examples import trying
 from tests.support.podbenches import WALL, Bench
 from tests.support.pods import a_pod, deleted
 
@@ -580,7 +581,7 @@ class Story:
         self.bench.reboot_agent(*([self.wanted] if self.wanted else []))
 
 
-@settings(max_examples=150, deadline=None)
+@trying(150)
 @given(STEPS, st.sampled_from(["Always", "OnFailure", "Never"]), st.booleans())
 def test_whatever_happens_the_machine_stays_sound_and_ends_where_it_should(
     steps: list[tuple[str, Any]], policy: str, with_init: bool

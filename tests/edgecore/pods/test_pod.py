@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecore.pods.events import HookEnded, PodApplied, ProbeEnded, ReportStatus, RunHook, RunProbe, SignalContainer
@@ -14,6 +14,7 @@ from edgecore.pods.lifecycles import LAST_MOMENT_S, POST_START_MAX_S, Hook
 from edgecore.pods.probes import Outcome, ProbeKind
 from edgecore.pods.runtimes.base import ContainerId
 from protocol.objects.keys import Body, Uid
+from tests.support.examples import trying
 from tests.support.podbenches import Bench
 from tests.support.pods import a_pod, deleted
 
@@ -430,7 +431,7 @@ class Story:
         self.bench.reboot_agent(self.wanted)
 
 
-@settings(max_examples=80, deadline=None)
+@trying(80)
 @given(STEPS, st.sampled_from(["Always", "OnFailure", "Never"]), st.sets(st.sampled_from(["postStart", "preStop"])))
 def test_whatever_probes_and_hooks_do_a_pod_ends_where_it_should(
     steps: list[tuple[str, Any]], policy: str, hooks: set[str]

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecore.pods.events import PodFailed, PodHeld
@@ -18,6 +18,7 @@ from edgecore.scheduler.shortage import Reading, Shortages
 from edgecore.thresholds import Signal, eviction_settings
 from protocol.objects.keys import Body
 from protocol.objects.qos import qos_class
+from tests.support.examples import trying
 
 MIB = 1 << 20
 HARD = eviction_settings("memory.available<100Mi")
@@ -374,7 +375,7 @@ def stats(draw: st.DrawFn) -> list[PodStat]:
     return out
 
 
-@settings(max_examples=200)
+@trying(200)
 @given(stats())
 def test_a_squeeze_takes_best_effort_then_burstable_over_its_request_and_never_guaranteed(pods: list[PodStat]) -> None:
     evictions = Evictions(HARD)

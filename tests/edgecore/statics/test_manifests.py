@@ -17,6 +17,7 @@ from edgecore.statics.shapes import POD
 from protocol.objects.keys import Body, NodeName
 from protocol.objects.mirrors import is_mirror, is_static
 from protocol.objects.qos import qos_class
+from tests.support.examples import trying
 
 N1 = NodeName("n1")
 YAML = b"""
@@ -119,6 +120,8 @@ def test_a_mirrors_annotation_in_a_file_is_not_heeded() -> None:
         ({"imagePullSecrets": [{"name": "s"}]}, 'Secret "s"'),
         ({"volumes": [{"name": "v", "configMap": {"name": "m"}}]}, 'ConfigMap "m"'),
         ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "p"}}]}, 'PersistentVolumeClaim "p"'),
+        ({"securityContext": {"runAsUser": 1 << 31}}, "runAsUser: must be a whole number from 0 to 2147483647"),
+        ({"securityContext": {"fsGroup": 1 << 31}}, "fsGroup: must be a whole number from 0 to 2147483647"),
         ({"volumes": [{"name": "v"}, {"name": "v"}]}, 'several named "v"'),
     ],
 )
@@ -205,7 +208,7 @@ _CONTAINERS = st.dictionaries(_CONTAINER_FIELDS, _VALUES, max_size=3).map(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@trying(300)
 @given(
     st.dictionaries(st.sampled_from(sorted(POD["spec"])), _VALUES, max_size=3),
     st.lists(_CONTAINERS, min_size=1, max_size=1),

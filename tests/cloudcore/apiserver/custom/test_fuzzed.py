@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from cloudcore.apiserver.custom.checks import check_definition, default_definition
@@ -13,6 +13,7 @@ from cloudcore.apiserver.custom.rows import rows_of
 from cloudcore.apiserver.custom.structural import check_structural
 from protocol.objects.keys import Body
 from tests.support.definitions import a_crontab, a_definition, a_version
+from tests.support.examples import trying
 
 # What JSON can hold, as the server's decoder gives it.
 NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -58,7 +59,7 @@ def schemas(draw: st.DrawFn) -> dict[str, Any]:
 
 
 SCHEMAS: st.SearchStrategy[dict[str, Any]] = schemas()
-UNHURRIED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+UNHURRIED = trying(150, suppress_health_check=list(HealthCheck))
 
 
 @UNHURRIED

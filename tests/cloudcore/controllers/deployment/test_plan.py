@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcore.controllers.deployment import model, scaling, templates
@@ -19,6 +19,7 @@ from cloudcore.controllers.deployment.actions import (
 )
 from cloudcore.controllers.deployment.plan import Observed, plan
 from protocol.objects.keys import Body
+from tests.support.examples import trying
 
 
 def deployment(replicas: int, surge: int | str = 1, unavailable: int | str = 0, **spec: Any) -> Body:
@@ -127,7 +128,7 @@ class World:
 bounds = st.one_of(st.integers(0, 4), st.sampled_from(["0%", "10%", "25%", "50%", "100%"]))
 
 
-@settings(max_examples=150, deadline=None)
+@trying(150)
 @given(st.integers(1, 9), bounds, bounds, st.integers(0, 2**32), st.integers(1, 60))
 def test_a_rollout_keeps_its_bounds_whatever_happens_and_ends(
     replicas: int, surge: int | str, unavailable: int | str, seed: int, steps: int
@@ -157,7 +158,7 @@ def test_a_rollout_keeps_its_bounds_whatever_happens_and_ends(
     assert [sum(pods) for pods in world.pods.values() if pods] == [replicas]
 
 
-@settings(max_examples=100, deadline=None)
+@trying(100)
 @given(st.integers(0, 12), st.integers(0, 12), bounds, bounds, st.integers(0, 6))
 def test_scaling_in_the_middle_of_a_rollout_ends_with_the_wanted_size(
     before: int, after: int, surge: int | str, unavailable: int | str, rounds: int
