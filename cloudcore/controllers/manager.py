@@ -19,6 +19,7 @@ from cloudcore.controllers.certificates import CertificateCleanupController, Cer
 from cloudcore.controllers.clusterroles import ClusterRoleAggregationController
 from cloudcore.controllers.definitions import DefinitionController
 from cloudcore.controllers.deployment import DeploymentController
+from cloudcore.controllers.devices import DeviceController
 from cloudcore.controllers.disruption import DisruptionController
 from cloudcore.controllers.eventttl import TTL_S, EventExpiryController
 from cloudcore.controllers.garbage import GarbageCollector
@@ -115,6 +116,7 @@ class ControllerManager:
             ClaimProtectionController(context),
             VolumeProtectionController(context),
             EphemeralVolumeController(context),
+            DeviceController(context),
         ]
         logics += _identity(context, settings)
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}
