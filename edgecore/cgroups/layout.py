@@ -31,6 +31,8 @@ CLASSES: Final[Mapping[QosClass, str]] = {"Guaranteed": "", "Burstable": "bursta
 POD_PREFIX: Final = "pod"
 PERIOD_US: Final = 100_000
 LEAST_QUOTA_US: Final = 1_000
+MOST_QUOTA_US: Final = 1 << 40
+"""Ten million cores; the kernel refuses what is sixteen times as much."""
 LEAST_SHARES: Final = 2
 MOST_SHARES: Final = 262_144
 _SHARES_PER_CORE: Final = 1024
@@ -93,7 +95,7 @@ def weight_of(shares: int) -> int:
 
 def quota_of(milli: int) -> int:
     """Return the microseconds of each :data:`PERIOD_US` for thousandths of a core."""
-    return max(LEAST_QUOTA_US, milli * PERIOD_US // 1000)
+    return min(max(LEAST_QUOTA_US, milli * PERIOD_US // 1000), MOST_QUOTA_US)
 
 
 def values_of(bounds: Bounds, version: Version) -> Values:

@@ -110,9 +110,10 @@ _PROBE: Final = _ACTION | {
     "failureThreshold": whole(),
     "terminationGracePeriodSeconds": whole(),
 }
+_ID: Final = whole(0, (1 << 31) - 1)
 _SECURITY: Final = {
-    "runAsUser": whole(),
-    "runAsGroup": whole(),
+    "runAsUser": _ID,
+    "runAsGroup": _ID,
     "runAsNonRoot": flag,
     "privileged": flag,
     "readOnlyRootFilesystem": flag,
@@ -198,7 +199,7 @@ POD: Final[Mapping[str, Any]] = MappingProxyType(
             "tolerations": (anything,),
             "overhead": mapping_of(amount),
             "securityContext": _SECURITY
-            | {"fsGroup": whole(), "supplementalGroups": (whole(),), "sysctls": ({"name": text, "value": text},)},
+            | {"fsGroup": _ID, "supplementalGroups": (_ID,), "sysctls": ({"name": text, "value": text},)},
         },
     }
 )

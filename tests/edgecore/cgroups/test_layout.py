@@ -98,3 +98,7 @@ def test_a_class_has_what_its_pods_are_promised() -> None:
     assert class_bounds(pods, "Burstable") == Bounds(cpu_shares=300, memory_spared_bytes=3 * MIB)
     assert class_bounds(pods, "BestEffort") == Bounds()
     assert class_bounds([], "Burstable") == Bounds()
+
+
+def test_a_quota_without_measure_is_one_that_the_kernel_takes() -> None:
+    assert quota_of((1 << 63) - 1) < 1 << 44

@@ -26,6 +26,8 @@ import time
 from edgecore.cgroups import killing
 from edgecore.pods.runtimes.process import execs, lastwords, logs, proc, records, spawn
 
+LONGEST_POLL_MS = 86_400_000
+"""A poll takes no more than 2**31 - 1 ms, which a probe's timeout may well be over."""
 IDLE_S = 30.0
 READ_BYTES = 64 * 1024
 RETRY_S = 1.0
@@ -131,7 +133,7 @@ class Supervisor:
         deadline = self._commands.next_deadline()
         if deadline is not None:
             # Rounded up: a poll that ends a moment too early would only be followed by another.
-            return max((deadline - time.monotonic()) * 1000 + 1, 0)
+            return min(max((deadline - time.monotonic()) * 1000 + 1, 0), LONGEST_POLL_MS)
         return None if self._children else IDLE_S * 1000
 
     # --- requests -------------------------------------------------------------------------------------------------

@@ -101,6 +101,11 @@ class TestCommands:
         with pytest.raises(OSError, match="bytes"):
             await host.runtime.exec(MAIN, ("echo", "x" * 100_000), 30)
 
+    async def test_it_may_take_longer_than_any_poll(self, host: Host) -> None:
+        await host.start()
+        # It takes a moment: the supervisor polls in vain once.
+        assert await host.sh("sleep 0.1; printf well", 2.0**31) == ExecResult(0, b"well")
+
     @pytest.mark.parametrize(
         ("program", "code"), [("no-such-program", 127), ("/no/such/program", 127), ("/etc/passwd", 126), ("/etc", 126)]
     )
