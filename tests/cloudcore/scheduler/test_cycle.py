@@ -384,10 +384,10 @@ def test_init_containers_and_overhead_count_when_fitting() -> None:
 
 def test_pods_of_a_tier_are_charged_by_their_ceilings() -> None:
     cycle = cycle_with(node("a", cpu="2"))
-    limits = {"containers": [{**container(cpu="100m"), "resources": {"limits": {"cpu": "1"}}}]}
+    limited = [{**container(cpu="100m"), "resources": {"limits": {"cpu": "1"}}}]
 
     def tiered(name: str, tier: str) -> Body:
-        body = pod(name, **limits)
+        body = pod(name, containers=limited)
         body["metadata"]["labels"] = {"edge.aiokubeedge.io/sla": tier}
         return body
 

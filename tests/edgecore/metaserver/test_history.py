@@ -46,7 +46,9 @@ def test_revisions_of_another_life_make_a_watcher_list_again(revision: int) -> N
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "1", "2"])), max_size=60))
 def test_whoever_reads_on_from_any_kept_place_ends_with_what_is_there(steps: list[tuple[str, str]]) -> None:
-    history, there, seen_at = History(10, max_changes=20), {}, {10: {}}
+    history = History(10, max_changes=20)
+    there: dict[str, str] = {}
+    seen_at: dict[int, dict[str, str]] = {10: {}}
     for name, value in steps:
         history.observe(key(name), body(name, value) if value else None, None)
         there = {**there, name: value} if value else {other: v for other, v in there.items() if other != name}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from protocol.objects.volumematching import find_volume, why_not
 from protocol.objects.keys import Body
+from protocol.objects.volumematching import find_volume, why_not
 from tests.support.volumes import claim, volume
 
 NODE = {"metadata": {"name": "edge-1", "labels": {"kubernetes.io/hostname": "edge-1"}}}

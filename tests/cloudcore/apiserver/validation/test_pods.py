@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from protocol.objects.poddefaults import default_pod
 from cloudcore.apiserver.validation.pods import check_pod
+from protocol.objects.poddefaults import default_pod
 from tests.support.registries import a_pod
 
 
