@@ -225,6 +225,27 @@ def trace(
 
 
 @app.command()
+def twin(
+    data_dir: DataDir,
+    name: Annotated[str, typer.Argument(metavar="DEVICE", help="The Device's name.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "default",
+    history: Annotated[bool, typer.Option("--history", help="Show what it has reported too, the newest 1000.")] = False,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+) -> None:
+    """Show what is wanted of a device, what its node knows of that, and what the device has reported."""
+    from cloudcore.twins import read, show  # noqa: PLC0415
+
+    _require_own_api(data_dir, "twin")
+    if output not in {"table", "json"}:
+        raise UsageError(f"--output {output!r}: table or json")
+    found = _with_client(data_dir, lambda client: read(client, namespace, name, history=history))
+    if output == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(found)
+
+
+@app.command()
 def status(data_dir: DataDir) -> None:
     """Show where the daemon of this data folder listens and whether it runs."""
     from cloudcore.nodes import status_table  # noqa: PLC0415
