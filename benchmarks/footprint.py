@@ -1,7 +1,10 @@
 """The real daemons at rest: start time, memory, processor and traffic of ``cloudcore run`` and ``edgecore run``.
 
 The agent is joined, dials the hub through a relay that counts bytes, and is left alone; then it gets one pod of the
-``process`` runtime and is left alone again. Its heartbeats and samples are its own.
+``process`` runtime and is left alone again. Its heartbeats and samples are its own. Last, pods are bound to it one by
+one: a pod's time runs from before the request that creates it until its process has made a file, by the file's own
+time, which is up to a tick of the kernel (4 ms) early; and the agent is started anew without its metaserver.
+``PEER_EDGECORE=PATH`` measures a peer's agent at rest beside it (``peeragent``).
 
 Usage: ``python -m benchmarks.footprint [--idle-seconds 60] [--quick]``
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +25,7 @@ from benchmarks.children import cpu_s, resident_bytes
 from benchmarks.harness import Row, report
 from benchmarks.httpclient import open_clients
 from benchmarks.meter import Meter
+from benchmarks.peeragent import AtRest, peer_at_rest
 from benchmarks.world import config_map, pod
 from cloudcore.rest import RestClient
 from examples.demo.processes import Cloud, Edge, until
@@ -32,6 +37,7 @@ SETTLE_S = 3.0
 DAY_S = 86_400.0
 WRITES = 40
 BATCHED = 200
+STARTS = 20
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -41,6 +47,7 @@ class Bench:
     def __init__(self, folder: Path, idle_s: float) -> None:
         self._folder = folder
         self._idle_s = idle_s
+        self._peer: AtRest | None = None
         self.rows: list[Row] = []
 
     def add(self, what: str, measured: float, unit: str, peer: str, aim: str) -> None:
@@ -49,6 +56,7 @@ class Bench:
 
     async def run(self) -> None:
         """Measure."""
+        self._peer = await peer_at_rest(self._folder, self._idle_s)
         cloud = Cloud(self._folder / "cloud", "--log-level=warning")
         started = time.monotonic()
         await cloud.start()
@@ -67,8 +75,9 @@ class Bench:
             await cloud.daemon.stop()
 
     async def _agent(self, cloud: Cloud, edge: Edge, client: RestClient, meter: Meter) -> None:
+        hub = f"--hub=wss://127.0.0.1:{meter.port}"
         started = time.monotonic()
-        await edge.start(f"--hub=wss://127.0.0.1:{meter.port}", "--log-level=warning")
+        await edge.start(hub, "--log-level=warning")
         await until("the node is Ready", lambda: _ready(client), poll_s=0.01)
         self.add("edgecore, start to Ready in the API", time.monotonic() - started, "s", "-", "-")
         await asyncio.sleep(SETTLE_S)
@@ -83,8 +92,29 @@ class Bench:
         for supervisor in supervisors[:1]:
             self.add("supervisor of one pod, resident", resident_bytes(supervisor.pid) / 1e6, "MB", "-", "-")
         await self._wire(cloud, meter)
-        await client.delete("pods", "default", "app", grace_s=0)
-        await until("the pod is gone", lambda: _gone(client))
+        await self._starts(client, self._folder)
+        for each in await client.list("pods", "default"):
+            await client.delete("pods", "default", each["metadata"]["name"], grace_s=0)
+        await until("the pods are gone", lambda: _gone(client))
+        await edge.daemon.stop()
+        await edge.start(hub, "--log-level=warning", "--no-metaserver")
+        await asyncio.sleep(2 * SETTLE_S)
+        resident = resident_bytes(edge.daemon.pid) / 1e6
+        self.add("edgecore, no metaserver, no pod, resident", resident, "MB", self._peers_memory, "50")
+
+    async def _starts(self, client: RestClient, folder: Path) -> None:
+        """Time pods of the process runtime from before they are bound to when their process is at work."""
+        took = sorted([await _start(client, folder / f"started-{number}") for number in range(STARTS)])
+        self.add("bound pod to started process, median", statistics.median(took) * 1e3, "ms", "-", "50")
+        self.add("bound pod to started process, slowest", took[-1] * 1e3, "ms", "-", "-")
+
+    @property
+    def _peers_memory(self) -> str:
+        return "88 MiB + 42" if self._peer is None else f"{self._peer.resident_mb:.1f}"
+
+    @property
+    def _peers_share(self) -> str:
+        return "0.7" if self._peer is None else f"{self._peer.share:.2f}"
 
     async def _rest(self, edge: Edge, meter: Meter, what: str, seconds: float) -> None:
         """Leave the agent alone for a while."""
@@ -93,8 +123,10 @@ class Bench:
         await asyncio.sleep(seconds)
         took = time.monotonic() - began
         down, up = meter.down - down, meter.up - up
-        self.add(f"edgecore, {what}, resident", resident_bytes(pid) / 1e6, "MB", "88 MiB + 42", "50")
-        self.add(f"edgecore, {what}, processor", (cpu_s(pid) - used) / took * 100, "% of a core", "0.7", "0.3")
+        self.add(f"edgecore, {what}, resident", resident_bytes(pid) / 1e6, "MB", self._peers_memory, "60")
+        self.add(
+            f"edgecore, {what}, processor", (cpu_s(pid) - used) / took * 100, "% of a core", self._peers_share, "0.3"
+        )
         self.add(f"idle traffic, {what}, up", up / took * DAY_S / 1e6, "MB/day", "15", "1")
         self.add(f"idle traffic, {what}, down", down / took * DAY_S / 1e6, "MB/day", "15", "1")
 
@@ -139,6 +171,25 @@ async def _ready(client: RestClient) -> bool:
 async def _running(client: RestClient) -> bool:
     body: Body = await client.get("pods", "default", "app")
     return bool(body.get("status", {}).get("phase") == "Running")
+
+
+async def _start(client: RestClient, sign: Path) -> float:
+    """Bind a pod whose process makes the file ``sign``; returns how long that took, seconds."""
+    body = pod(sign.name, NODE, [])
+    body["spec"]["containers"][0]["command"] = ["sh", "-c", f"echo > {sign}; exec sleep 1000000"]
+    began = time.time()
+    await client.create("pods", body)
+    while (made_at := _made_at(sign)) is None:  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)  # until its status is up
+    return made_at - began
+
+
+def _made_at(sign: Path) -> float | None:
+    try:
+        return sign.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 async def _gone(client: RestClient) -> bool:
