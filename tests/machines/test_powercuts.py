@@ -36,9 +36,9 @@ async def test_every_pod_comes_right_after_power_cuts(node: Device) -> None:
         rng = work.rng = Random(SEED * 1000 + cut)
         after_s = rng.uniform(0.0, 12.0)
         cutting = asyncio.create_task(_cut(node, after_s), name="power cut")
-        for _ in range(rng.randint(3, 8)):
+        for _ in range(rng.randint(6, 12)):
             await work.change()
-            await asyncio.sleep(rng.uniform(0.0, 2.0))
+            await asyncio.sleep(rng.uniform(0.0, 1.5))
         await cutting
         if rng.random() < 0.3:  # while it boots
             await node.machine.boot(until_up=False)

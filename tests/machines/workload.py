@@ -94,7 +94,7 @@ class Workload:
             await self.device.cluster.api.patch("configmaps", "default", SETTINGS, patch)
         elif name not in self.asked:
             await self._create(name)
-        elif self.rng.random() < 0.6:
+        elif len(self.asked) > 2:
             await self._delete(name, at_once=self.rng.random() < 0.3)
 
     async def _create(self, name: str) -> None:
