@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from tests.support.faultruns import REQUIRED_VARIABLE, missing
+from tests.support.faultruns import missing
+from tests.support.requirements import is_required
 
 
 @pytest.fixture(scope="session")
 def lab() -> None:
     """Require that the lab can be set up; only a developer's machine may be without."""
     if reason := missing():
-        if os.environ.get(REQUIRED_VARIABLE):
+        if is_required("FAULT_LAB"):
             pytest.fail(f"{reason}, and this run requires it")
         pytest.skip(reason)

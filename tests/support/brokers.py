@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.requirements import is_required
 from tests.support.waiting import eventually
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -25,7 +26,7 @@ def require_mosquitto() -> None:
     if MOSQUITTO and shutil.which("mosquitto_pub") and shutil.which("mosquitto_sub"):
         return
     reason = "needs mosquitto and mosquitto-clients"
-    if os.environ.get("AIOKUBEEDGE_REQUIRE_MQTT") == "1":
+    if is_required("MQTT"):
         pytest.fail(reason)
     pytest.skip(reason)
 

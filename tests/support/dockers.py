@@ -23,10 +23,8 @@ import pytest
 
 from edgecore.pods.runtimes.docker.engine import Engine
 from edgecore.pods.runtimes.docker.settings import DockerSettings
+from tests.support.requirements import is_required
 from tests.support.waiting import eventually
-
-REQUIRED_VARIABLE = "AIOKUBEEDGE_REQUIRE_DOCKER"
-"""Set by CI: without a Docker Engine the tests then fail instead of being skipped."""
 
 WEB_IMAGE = "nginx:alpine"
 """By this name the seed's manifest asks for it: here it is busybox serving a page at port 80."""
@@ -136,7 +134,7 @@ def docker_engine() -> Iterator[DockerEngine]:
         missing.append("root's rights")
     if missing:
         reason = f"a Docker Engine of the tests' own needs {', '.join(missing)}"
-        pytest.fail(reason) if os.environ.get(REQUIRED_VARIABLE) else pytest.skip(reason)
+        pytest.fail(reason) if is_required("DOCKER") else pytest.skip(reason)
     # Short: a socket's path has 108 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="aiok-docker-", dir="/tmp"))
     bridge = f"aiok{os.getpid() % 1_000_000:06}"
@@ -149,7 +147,7 @@ def docker_engine() -> Iterator[DockerEngine]:
             _ip("link", "set", bridge, "up")
             docker.start()
         except (subprocess.CalledProcessError, AssertionError) as error:
-            if os.environ.get(REQUIRED_VARIABLE):
+            if is_required("DOCKER"):
                 raise
             pytest.skip(f"a Docker Engine cannot run here: {error}")
         asyncio.run(_load(docker.engine(), _images(Path(busybox).read_bytes())))

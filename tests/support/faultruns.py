@@ -16,9 +16,6 @@ from pathlib import Path
 
 from tests.support.faultschedule import Scope
 
-REQUIRED_VARIABLE = "AIOKUBEEDGE_REQUIRE_FAULT_LAB"
-"""Set by CI: where the lab cannot be set up, its tests then fail instead of being skipped."""
-
 _TOOLS = ("unshare", "nsenter", "ip", "tc", "iptables-restore", "mount", "cc", "flock")
 _ISOLATED = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-REQUIRED_VARIABLE = "AIOKUBEEDGE_REQUIRE_KUBECTL"
-"""Set by CI: a missing kubectl then fails the tests instead of skipping them."""
+from tests.support.requirements import is_required
 
 _DEADLINE_S = 60.0
 
@@ -23,7 +22,7 @@ def find_kubectl() -> str:
     """Return kubectl's path; skip the test where there is none, or fail it where CI says there must be one."""
     path = shutil.which("kubectl")
     if path is None:
-        if os.environ.get(REQUIRED_VARIABLE):
+        if is_required("KUBECTL"):
             pytest.fail("kubectl is not installed, and this run requires it")
         pytest.skip("kubectl is not installed")
     return path
