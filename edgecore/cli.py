@@ -229,6 +229,28 @@ def kubeconfig(data_dir: DataDir) -> None:
 
 
 @app.command()
+def twin(
+    data_dir: DataDir,
+    name: Annotated[str, typer.Argument(help="The device: NAME or NAMESPACE/NAME.")],
+    history: Annotated[bool, typer.Option("--history", help="Show what the device has reported, in order.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="With --history: so many reports at most, the newest.")] = 100,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show the twin of a device of this node: desired, reported, versions and conflicts; from the data folder alone."""
+    from edgecore.node.identity import DataFolder  # noqa: PLC0415
+    from edgecore.tables import history_table, twin_table  # noqa: PLC0415
+    from edgecore.twin.view import history_view, twin_view  # noqa: PLC0415
+
+    path = DataFolder(data_dir.expanduser().absolute()).twins
+    if history:
+        rows = history_view(path, name, limit)
+        typer.echo(json.dumps(rows, indent=1)) if output is Output.JSON else history_table(rows)
+        return
+    shown = twin_view(path, name)
+    typer.echo(json.dumps(shown, indent=1)) if output is Output.JSON else twin_table(shown)
+
+
+@app.command()
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed  # noqa: PLC0415

@@ -108,3 +108,37 @@ def pods_table(rows: list[dict[str, Any]]) -> None:
             "yes" if row["reported"] else "no",
         )
     Console().print(table)
+
+
+def twin_table(shown: dict[str, Any]) -> None:
+    """Print a device's twin."""
+    console = Console()
+    reports = shown["reports"]
+    console.print(
+        f"{shown['namespace']}/{shown['name']}: {shown['state']}, last online {shown['lastOnlineTime'] or '-'}"
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("PROPERTY", "DESIRED", "CLOUD,EDGE", "REPORTED", "AT", ""):
+        table.add_column(heading)
+    for each in shown["properties"]:
+        expected, actual, version = each["expected"], each["actual"], each["expected"]["version"]
+        note = each["problem"] or ("differs" if each["delta"] is not None else "")
+        versions = f"{version['cloud']},{version['edge']}"
+        table.add_row(
+            each["name"], expected["value"] or "-", versions, actual["value"] or "-", actual["at"] or "-", note
+        )
+    console.print(table)
+    for each in shown["conflicts"]:
+        won = each["won"] or "nothing"
+        console.print(f"conflict at {each['at']}: {each['property']} = {each['lost']} lost against the cloud's {won}")
+    console.print(f"reports: {reports['waiting']} wait for the cloud, {reports['dropped']} were dropped")
+
+
+def history_table(rows: list[dict[str, Any]]) -> None:
+    """Print what a device has reported."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NUMBER", "AT", "PROPERTY", "VALUE"):
+        table.add_column(heading)
+    for each in rows:
+        table.add_row(str(each["number"]), each["at"], each["property"], each["value"])
+    Console().print(table)

@@ -178,8 +178,8 @@ class _Transaction:
             raise StorageUnavailable(f"the disk does not take twins: {error}") from error
 
 
-def read_history(path: Path, name: str, limit: int) -> list[Report]:
-    """Return the newest reports of the devices called ``name``, oldest first, while the agent runs or not.
+def read_history(path: Path, device: DeviceName, limit: int) -> list[Report]:
+    """Return the newest reports of a device, oldest first, while the agent runs or not.
 
     Raises:
         FileNotFoundError: There is no file.
@@ -188,9 +188,9 @@ def read_history(path: Path, name: str, limit: int) -> list[Report]:
     connection = _read_only(path)
     try:
         rows: Sequence[Any] = connection.execute(
-            "SELECT namespace, device, property, value, at_ms, number FROM reports WHERE device=? "
+            "SELECT namespace, device, property, value, at_ms, number FROM reports WHERE namespace=? AND device=? "
             "ORDER BY number DESC LIMIT ?",
-            (name, limit),
+            (*device, limit),
         ).fetchall()
     finally:
         connection.close()
