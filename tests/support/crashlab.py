@@ -94,15 +94,14 @@ class CrashLab:
 
     def _end_all(self, number: int) -> None:
         """Send a signal to everything that runs on the device, and to what it starts meanwhile."""
-        done: set[int] = set()
-        while fresh := [process for process in processes_in(self.edge.data_dir.parent) if process.pid not in done]:
+        done: set[psutil.Process] = set()
+        while fresh := set(processes_in(self.edge.data_dir.parent)) - done:
             for process in fresh:
-                done.add(process.pid)
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
+            done |= fresh
         if number == signal.SIGKILL:
-            gone = [psutil.Process(pid) for pid in done if psutil.pid_exists(pid)]
-            psutil.wait_procs(gone, timeout=5)
+            psutil.wait_procs(list(done), timeout=5)
 
     async def _judge(self) -> list[str]:
         wrong: list[str] = []
