@@ -19,6 +19,7 @@ from cloudcore.controllers.certificates import CertificateCleanupController, Cer
 from cloudcore.controllers.clusterroles import ClusterRoleAggregationController
 from cloudcore.controllers.definitions import DefinitionController
 from cloudcore.controllers.deployment import DeploymentController
+from cloudcore.controllers.devicecalls import DeviceCallController
 from cloudcore.controllers.devices import DeviceController
 from cloudcore.controllers.disruption import DisruptionController
 from cloudcore.controllers.eventttl import TTL_S, EventExpiryController
@@ -117,6 +118,7 @@ class ControllerManager:
             VolumeProtectionController(context),
             EphemeralVolumeController(context),
             DeviceController(context),
+            DeviceCallController(context),
         ]
         logics += _identity(context, settings)
         self.controllers = {logic.name: Controller(logic, informers, rng) for logic in logics}

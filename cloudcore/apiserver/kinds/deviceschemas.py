@@ -116,3 +116,30 @@ DEVICE: Final = _whole(
 
 STATUS: Final = _whole(spec=_object(), status=_object(**_OBSERVED))
 """Of a DeviceStatus."""
+
+CALL: Final = _whole(
+    spec=_required(
+        "deviceName",
+        "method",
+        "arguments",
+        deviceName={"type": "string", "minLength": 1},
+        method=_KEY,
+        arguments={
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "string", "minLength": 1, "maxLength": VALUE_LIMIT},
+        },
+        timeoutSeconds={"type": "integer", "minimum": 1, "maximum": 3600, "default": 30},
+    ),
+    status=_object(
+        phase=_TEXT,
+        reason=_TEXT,
+        message=_TEXT,
+        startTime=_TEXT,
+        completionTime=_TEXT,
+        results=_TEXTS,
+        written=_FLAG,
+        previous={"type": "object", "additionalProperties": _TEXT},
+    ),
+)
+"""Of a DeviceCall."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from cloudcore.apiserver.validation.fields import invalid, not_found, required
+from cloudcore.apiserver.validation.fields import forbidden, invalid, not_found, required
 from cloudcore.errors import Cause
 from protocol.objects.devices import VALUE_LIMIT
 from protocol.objects.keys import Body
@@ -112,6 +112,11 @@ def _device_causes(body: Body) -> Iterator[Cause]:
 def _name_causes(path: str, name: str) -> Iterator[Cause]:
     if _NAME.fullmatch(name) is None:
         yield invalid(path, name, "may hold letters, digits and -_.,:/@# only")
+
+
+def check_call_update(body: Body, old: Body) -> list[Cause]:
+    """Return what is wrong with a changed DeviceCall: what was asked for stays as it was asked."""
+    return [] if body.get("spec") == old.get("spec") else [forbidden("spec", "a call cannot be changed: make another")]
 
 
 def value_causes(device: Body, model: Body) -> Iterator[Cause]:
