@@ -164,9 +164,23 @@ class Agent:
         self.tokens = self._keeper(options)
         before = store.last_node_status()
         self._admission = gatekeeper(introduction.node, store, machine.facts, machine.allotment, before)
-        self._pods = PodsDriver(
+        self._pods = self._pods_driver(introduction.node, machine, options)
+        if self.tokens is not None:
+            store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
+        self.wanted.subscribe(self._pods)
+        self._statics = self._static_pods(introduction, options)
+        self.twins = self._twin_driver(introduction.node, options)
+        """What keeps the twins of this node's devices; None for a node without."""
+        self._reporter = self._node_reporter(machine, options, before)
+        self._sampling = PodSampling(self._wanted, machine.usage)
+        self._groups = machine.groups or PodGroups()
+        self._pressure = self._watch_pressure(machine)
+        self._leftovers = Leftovers(self._groups, self._pods.is_stranger, lambda: store.complete)
+
+    def _pods_driver(self, node: NodeName, machine: Machine, options: Options) -> PodsDriver:
+        driver = PodsDriver(
             PodsSettings(
-                introduction.node,
+                node,
                 machine.facts.addresses[0],
                 machine.allotment.runtimes[0],
                 machine.facts.memory_bytes,
@@ -174,44 +188,41 @@ class Agent:
                 machine.allotment.pod_pids,
             ),
             desired=self.wanted,
-            reports=store,
+            reports=self._store,
             runtimes=machine.runtimes,
             storage=machine.storage,
             wall=options.wall_clock,
             tokens=self.tokens,
             gate=PressureGate(self._admission, self._pressures),
         )
-        self._pods.status_of = store.status_of
-        if self.tokens is not None:
-            store.subscribe(self.tokens)  # before the pods, so that a token is under way when its volume is made
-        self.wanted.subscribe(self._pods)
-        self._statics = self._static_pods(introduction, options)
-        self.twins = self._twin_driver(introduction.node, options)
-        """What keeps the twins of this node's devices; None for a node without."""
-        self._reporter = NodeReporter(
-            store,
+        driver.status_of = self._store.status_of
+        if machine.groups is not None:
+            driver.hold_by(GroupHolder(machine.groups))
+        return driver
+
+    def _node_reporter(self, machine: Machine, options: Options, before: Body) -> NodeReporter:
+        """Return what reports the node, and tells of what the agent's other parts are short of."""
+        reporter = NodeReporter(
+            self._store,
             machine.facts,
             machine.allotment,
             sampler=machine.sampler,
             wall_clock=options.wall_clock,
             settings=options.reporter,
-            before=store.last_node_status(),
+            before=before,
             pods=lambda: len(self.wanted.list(PODS)),
         )
         waited = any(each["type"] == ROOM for each in before.get("conditions") or ())
-        self._reporter.room = lambda: room_condition(self._admission, waited=waited)
-        self._reporter.addresses = machine.addresses or (lambda: machine.facts.addresses)
-        self._reporter.on_move = self._moved
-        self._reporter.disk_problem = lambda: store.problem
-        self._sampling = PodSampling(self._wanted, machine.usage)
+        reporter.room = lambda: room_condition(self._admission, waited=waited)
+        reporter.addresses = machine.addresses or (lambda: machine.facts.addresses)
+        reporter.on_move = self._moved
+        reporter.disk_problem = lambda: self._store.problem
         fallible = [runtime for runtime in machine.runtimes if runtime.problem is not None]
-        self._reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
-        self._groups = groups = machine.groups or PodGroups()
+        reporter.troubles = lambda: {runtime.name: runtime.problem or "" for runtime in fallible}
         if machine.groups is not None:
-            self._pods.hold_by(GroupHolder(machine.groups))
-            self._reporter.groups_problem = lambda: groups.problem
-        self._pressure = self._watch_pressure(machine)
-        self._leftovers = Leftovers(groups, self._pods.is_stranger, lambda: store.complete)
+            groups = machine.groups
+            reporter.groups_problem = lambda: groups.problem
+        return reporter
 
     def _watch_pressure(self, machine: Machine) -> PressureMonitor | None:
         """Return what watches for the node to run short, where there is something to watch."""
