@@ -97,8 +97,12 @@ class Evictions:
         return any(signal.condition == DISK_PRESSURE for signal in self._shortages.met)
 
     def is_near(self, readings: Readings) -> bool:
-        """Tell whether it matters what each pod uses: something is met, or near."""
-        return self._shortages.nearness(readings) < NEAR or self._shortages.meets(readings)
+        """Tell whether it matters what memory and processes each pod uses: a threshold of theirs is met, or near.
+
+        A disk that is rather full, as many are for good, does not make that matter, and measuring it costs.
+        """
+        theirs = {signal: each for signal, each in readings.items() if signal.condition != DISK_PRESSURE}
+        return self._shortages.nearness(theirs) < NEAR or self._shortages.meets(theirs)
 
     def next_look_s(self) -> float:
         """Return after how many seconds to look again."""

@@ -198,6 +198,25 @@ class TestEviction:
         assert evictions.next_look_s() == URGENT_LOOK_S
 
 
+@pytest.mark.parametrize(
+    ("signal", "left_mib", "matters"),
+    [
+        (Signal.MEMORY, 150, True),
+        (Signal.MEMORY, 500, False),
+        (Signal.PIDS, 150, True),
+        (Signal.NODEFS, 150, False),
+        (Signal.NODEFS, 50, False),
+        (Signal.IMAGEFS, 50, False),
+    ],
+)
+def test_pods_memory_and_processes_are_measured_only_as_those_run_short(
+    signal: Signal, left_mib: int, matters: bool
+) -> None:
+    settings = eviction_settings(f"{signal.value}<10%")
+    readings = {signal: Reading(left_mib * MIB, 1000 * MIB)}
+    assert Evictions(settings).is_near(readings) is matters
+
+
 class TestConditions:
     def test_one_lasts_for_the_transition_period(self) -> None:
         shortages = Shortages(HARD)
