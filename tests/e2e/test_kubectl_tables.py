@@ -14,8 +14,16 @@ import yaml
 from cloudcore.apiserver.kinds.kind import Kind
 from cloudcore.apiserver.registry import Registry
 from cloudcore.store.memory import MemoryStore
+from protocol.objects.devices import DEVICE_STATUSES
 from protocol.objects.keys import Body, Uid
-from protocol.objects.resources import NODE_LINKS, NODE_METRICS, NODE_SYNCS, OBJECT_TRACES, POD_METRICS
+from protocol.objects.resources import (
+    DEVICE_HISTORIES,
+    NODE_LINKS,
+    NODE_METRICS,
+    NODE_SYNCS,
+    OBJECT_TRACES,
+    POD_METRICS,
+)
 from tests.support.apiservers import RunningServer, serving
 from tests.support.kindsamples import samples
 from tests.support.kubectl import Kubectl
@@ -118,6 +126,24 @@ status: {{replicas: 2, readyReplicas: 1}}
 ---
 {{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {{name: high}}, value: 1000, globalDefault: true}}
 ---
+apiVersion: devices.kubeedge.io/v1beta1
+kind: DeviceModel
+metadata: {{name: thermostat}}
+spec: {{protocol: modbus, properties: [{{name: temperature, type: INT, accessMode: ReadOnly}}]}}
+---
+apiVersion: devices.kubeedge.io/v1beta1
+kind: Device
+metadata: {{name: hall}}
+spec: {{deviceModelRef: {{name: thermostat}}, nodeName: edge-1, protocol: {{protocolName: modbus}}}}
+status: {{state: online, lastOnlineTime: "2023-11-14T22:14:40Z"}}
+---
+apiVersion: edge.aiokubeedge.io/v1alpha1
+kind: DeviceCall
+metadata: {{name: warmer}}
+spec: {{deviceName: hall, method: setTarget, arguments: {{target: "21"}}}}
+---
+{{apiVersion: edge.aiokubeedge.io/v1alpha1, kind: ServiceAccountRules, metadata: {{name: robot}}}}
+---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {{name: pumps.example.com}}
@@ -164,6 +190,11 @@ VIRTUAL: dict[str, Body] = {
         "spec": {"resource": "configmaps", "namespace": "default", "name": "web"},
         "status": {"state": "Waiting", "versions": []},
     },
+    DEVICE_STATUSES: {
+        "metadata": {"name": "hall", "namespace": "default", "creationTimestamp": "2023-11-14T22:14:40Z"},
+        "status": {"state": "online", "lastOnlineTime": "2023-11-14T22:14:40Z"},
+    },
+    DEVICE_HISTORIES: {"metadata": {"name": "hall", "namespace": "default"}, "status": {"held": 10, "dropped": 2}},
 }  # fmt: skip
 """What other parts of the cloud provide."""
 
