@@ -150,7 +150,6 @@ class LabEdge(Edge):
 
     def __init__(self, folder: Path, link: Link, hub: str) -> None:
         super().__init__(folder, link.name)
-        run = (str(BIN / "edgecore"), "run", f"--data-dir={self.data_dir}", f"--hub={hub}")
         # A full disk is to break what is written; that it also ends pods, as it should, would hide starts too many.
-        run += ("--eviction-hard=none",)
-        self.daemon.argv = link.inside(*run)
+        settings = (f"--data-dir={self.data_dir}", f"--hub={hub}", "--eviction-hard=none")
+        self.daemon.argv = link.inside(str(BIN / "edgecore"), "run", *settings)
