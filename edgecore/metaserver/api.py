@@ -26,15 +26,17 @@ from edgecore.metaserver.kinds import BY_RESOURCE, Kind
 from edgecore.metaserver.objects import Objects
 from edgecore.metaserver.openapi import openapi
 from edgecore.metaserver.passage import Passage
-from edgecore.metaserver.paths import WRITE_VERBS, Place, Query, place_of, split_target, verb_of
 from edgecore.metaserver.selection import Selection, selection_of
 from edgecore.metaserver.tables import partial, table
+from edgecore.metaserver.targets import WRITE_VERBS, Query, split_target
 from edgecore.metaserver.watching import Watch, watch_of
 from edgecore.metaserver.writing import author_of, reading, write_of
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resourcepaths import ResourcePath, parse_path, verb_of
 
 YIELD_AFTER: Final = 50
 """Objects of a list that are encoded between two turns of the event loop."""
+_READS: Final = frozenset({"GET", "HEAD"})
 _HEALTH: Final = frozenset({"/healthz", "/livez", "/readyz"})
 _QUEUED: Final = {"create": 202, "delete": 202}
 
@@ -84,14 +86,14 @@ class Response:
 class _Call:
     request: Request
     identity: PodIdentity
-    place: Place
+    place: ResourcePath
     query: Query
     verb: str
     form: str
 
     @property
     def key(self) -> ObjectKey:
-        return ObjectKey(self.place.resource, self.place.namespace, self.place.name)
+        return ObjectKey(self.place.group_resource, self.place.namespace, self.place.name)
 
 
 class Api:
@@ -127,16 +129,18 @@ class Api:
 
     async def _answer(self, request: Request) -> Response:
         path, query = _split(request.target)
-        if path in _HEALTH and request.method in {"GET", "HEAD"}:
+        if path in _HEALTH and request.method in _READS:
             return Response(200, b"ok", {"Content-Type": "text/plain; charset=utf-8"})
         identity = self._who(request)
-        place = place_of(path)
-        if place is None or not place.plural:
+        place = parse_path(path)
+        if place is None or not place.resource:
             return self._document(request, path)
         answered = reviews.review(identity, self._rights, place, request)
         if answered is not None:
             return _json(201, answered)
-        verb = verb_of(request.method, place, query)
+        verb = verb_of(request.method, place, watch=request.method in _READS and query.flag("watch"))
+        if verb is None:
+            raise Failure("MethodNotAllowed", "the server does not allow this method on the requested resource")
         self._require(identity, verb, place, query)
         call = _Call(request, identity, place, query, verb, request.headers.get("accept", ""))
         if verb in WRITE_VERBS:
@@ -153,26 +157,28 @@ class Api:
             raise Failure("Unauthorized", "Unauthorized")
         return identity
 
-    def _require(self, identity: PodIdentity, verb: str, place: Place, query: Query) -> None:
+    def _require(self, identity: PodIdentity, verb: str, place: ResourcePath, query: Query) -> None:
         name = place.name
         if not name and verb in {"list", "watch"}:
             selector = query.text("fieldSelector")
             name = selector.removeprefix("metadata.name=") if selector.startswith("metadata.name=") else ""
-        allowed = self._rights.may(identity, verb, place.resource, place.namespace, name, subresource=place.subresource)
+        allowed = self._rights.may(
+            identity, verb, place.group_resource, place.namespace, name, subresource=place.subresource
+        )
         if allowed:
             return
-        what = f'resource "{place.plural}{"/" if place.subresource else ""}{place.subresource}"'
+        what = f'resource "{place.resource}{"/" if place.subresource else ""}{place.subresource}"'
         where = f' in the namespace "{place.namespace}"' if place.namespace else " at the cluster scope"
         named = f' "{place.name}"' if place.name else ""
         raise Failure(
             "Forbidden",
-            f"{place.plural}{'.' if place.group else ''}{place.group}{named} is forbidden: "
+            f"{place.resource}{'.' if place.group else ''}{place.group}{named} is forbidden: "
             f'User "{identity.username}" cannot {verb} {what} in API group "{place.group}"{where}',
-            details={"name": place.name, "group": place.group, "kind": place.plural},
+            details={"name": place.name, "group": place.group, "kind": place.resource},
         )
 
     def _document(self, request: Request, path: str) -> Response:
-        if request.method not in {"GET", "HEAD"}:
+        if request.method not in _READS:
             raise Failure("MethodNotAllowed", "the server does not allow this method on the requested resource")
         if path == "/version":
             return _json(200, _version(self._version))
@@ -188,15 +194,15 @@ class Api:
     # Reads
 
     async def _read(self, call: _Call) -> Response:
-        place, kind = call.place, BY_RESOURCE.get(call.place.resource)
+        place, kind = call.place, BY_RESOURCE.get(call.place.group_resource)
         served = kind is not None and place.version == kind.version
         if call.verb == "get":
             if served and place.subresource in ("", "status") and (body := self._objects.get(call.key)) is not None:
-                return self._one(call, BY_RESOURCE[place.resource], body)
+                return self._one(call, BY_RESOURCE[place.group_resource], body)
             return await self._passed_on(call)
         if not served or kind is None:
             if call.verb == "watch":
-                raise Failure("NotFound", f"{NO_SUCH_PATH}: this device does not hold {place.resource}")
+                raise Failure("NotFound", f"{NO_SUCH_PATH}: this device does not hold {place.group_resource}")
             return await self._passed_on(call)
         if place.namespace and not kind.namespaced:
             raise Failure("NotFound", NO_SUCH_PATH)
@@ -278,7 +284,9 @@ class Api:
     async def _passed_on(self, call: _Call) -> Response:
         """Ask the cloud for what the device does not hold."""
         place = call.place
-        missing = not_found(place.plural, place.group, place.name) if place.name else Failure("NotFound", NO_SUCH_PATH)
+        missing = (
+            not_found(place.resource, place.group, place.name) if place.name else Failure("NotFound", NO_SUCH_PATH)
+        )
         if not self._passage.connected or call.identity.administrator:
             raise missing
         try:
@@ -305,9 +313,9 @@ class Api:
         )
         local = write.verb == "create" and self._objects.get(write.key) is not None
         if local and not self._passage.connected:
-            raise Failure("AlreadyExists", f'{call.place.plural} "{write.key.name}" already exists')
+            raise Failure("AlreadyExists", f'{call.place.resource} "{write.key.name}" already exists')
         if write.verb != "create" and not self._passage.connected and shown is None:
-            raise not_found(call.place.plural, call.place.group, call.place.name)
+            raise not_found(call.place.resource, call.place.group, call.place.name)
         after = self._objects.after(write) if shown is not None or write.verb == "create" else None
         answer = await self._passage.submit(write)
         if answer is not None:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from edgecore.metaserver.access import PodIdentity
 from edgecore.metaserver.failures import Failure
 from edgecore.metaserver.http11 import Request
-from edgecore.metaserver.paths import Place
 from protocol.objects.keys import Body
+from protocol.objects.resourcepaths import ResourcePath
 
 _CAN_I = ("selfsubjectaccessreviews.authorization.k8s.io", "v1")
 _WHO_AM_I = ("selfsubjectreviews.authentication.k8s.io", "v1")
@@ -31,13 +31,13 @@ class Rights(Protocol):
         """Tell whether ``identity`` may do this."""
 
 
-def review(identity: PodIdentity, rights: Rights, place: Place, request: Request) -> Body | None:
+def review(identity: PodIdentity, rights: Rights, place: ResourcePath, request: Request) -> Body | None:
     """Answer a question of ``identity`` about itself; None where the request is none.
 
     Raises:
         Failure: The question cannot be read.
     """
-    asked = (place.resource, place.version)
+    asked = (place.group_resource, place.version)
     if asked not in {_CAN_I, _WHO_AM_I} or place.name or request.method != "POST":
         return None
     if asked == _WHO_AM_I:

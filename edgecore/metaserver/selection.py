@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from edgecore.metaserver.failures import Failure
 from edgecore.metaserver.history import Facets
 from edgecore.metaserver.kinds import Kind
-from edgecore.metaserver.paths import Place, Query
+from edgecore.metaserver.targets import Query
 from protocol.objects.keys import ObjectKey
+from protocol.objects.resourcepaths import ResourcePath
 from protocol.objects.selectors import Selector, matches, parse_field_selector, parse_label_selector
 
 
@@ -39,7 +40,7 @@ class Selection:
         return facets is not None and matches(self.labels, facets.labels) and matches(self.fields, facets.fields)
 
 
-def selection_of(kind: Kind, place: Place, query: Query) -> Selection:
+def selection_of(kind: Kind, place: ResourcePath, query: Query) -> Selection:
     """Read the selectors of a request.
 
     Raises:

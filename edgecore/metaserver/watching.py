@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from edgecore.metaserver.failures import Failure
-from edgecore.metaserver.paths import Query
+from edgecore.metaserver.targets import Query
 
 LONGEST_S: Final = 3600.0
 SHORTEST_DEFAULT_S: Final = 1800.0

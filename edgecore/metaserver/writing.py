@@ -10,9 +10,10 @@ from uuid import uuid4
 from edgecore.metaserver.access import PodIdentity
 from edgecore.metaserver.failures import Failure
 from edgecore.metaserver.http11 import Request
-from edgecore.metaserver.paths import Place, Query
+from edgecore.metaserver.targets import Query
 from edgecore.metaserver.writes import Author, Write
 from protocol.objects.keys import Body, ObjectKey
+from protocol.objects.resourcepaths import ResourcePath
 from protocol.objects.times import timestamp
 
 _PASSED_ON: Final = ("fieldManager", "fieldValidation", "force", "dryRun", "gracePeriodSeconds", "propagationPolicy")
@@ -41,7 +42,9 @@ def reading(identity: PodIdentity, verb: str, request: Request, key: ObjectKey, 
     return Write(str(uuid4()), 0.0, author_of(identity), verb, path, key, query=passed)
 
 
-def write_of(request: Request, asked: tuple[str, Place, Query], author: Author, *, seen: Seen, now: float) -> Write:
+def write_of(
+    request: Request, asked: tuple[str, ResourcePath, Query], author: Author, *, seen: Seen, now: float
+) -> Write:
     """Return the write that a request asks for.
 
     Args:
@@ -57,7 +60,7 @@ def write_of(request: Request, asked: tuple[str, Place, Query], author: Author, 
     verb, place, query = asked
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = _body(verb, request, content_type)
-    key = ObjectKey(place.resource, place.namespace, place.name)
+    key = ObjectKey(place.group_resource, place.namespace, place.name)
     if verb == "create" and not place.subresource and isinstance(body, dict):
         key = key._replace(name=_named(body, now))
     uid, version = _preconditions(verb, body, place, seen)
@@ -113,7 +116,7 @@ def _named(body: Body, now: float) -> str:
     return str(metadata["name"])
 
 
-def _preconditions(verb: str, body: Any, place: Place, seen: Seen) -> tuple[str, int]:
+def _preconditions(verb: str, body: Any, place: ResourcePath, seen: Seen) -> tuple[str, int]:
     """Take the versions of this device out of a write, and return the uid and content version they stand for.
 
     Raises:
@@ -134,5 +137,5 @@ def _preconditions(verb: str, body: Any, place: Place, seen: Seen) -> tuple[str,
     return pinned, version if named else 0
 
 
-def _conflict(place: Place, why: str) -> str:
-    return f'Operation cannot be fulfilled on {place.resource} "{place.name}": {why}'
+def _conflict(place: ResourcePath, why: str) -> str:
+    return f'Operation cannot be fulfilled on {place.group_resource} "{place.name}": {why}'

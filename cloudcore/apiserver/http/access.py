@@ -10,9 +10,9 @@ from aiohttp import web
 from cloudcore.apiserver.http.authn import Authenticator, Credentials, User
 from cloudcore.apiserver.http.authz import Attributes, Authorizer, forbidden, required_of
 from cloudcore.apiserver.http.impersonation import PREFIX, impersonation_of
-from cloudcore.apiserver.http.paths import ResourcePath
 from cloudcore.apiserver.http.query import Query
 from cloudcore.errors import Unauthorized
+from protocol.objects.resourcepaths import ResourcePath
 
 log = structlog.get_logger(__name__)
 

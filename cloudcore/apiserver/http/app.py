@@ -29,7 +29,6 @@ from cloudcore.apiserver.http.documents import Documents
 from cloudcore.apiserver.http.health import Check
 from cloudcore.apiserver.http.managers import field_manager
 from cloudcore.apiserver.http.negotiation import negotiate
-from cloudcore.apiserver.http.paths import ResourcePath, parse_path, verb_of
 from cloudcore.apiserver.http.query import Query, split_target
 from cloudcore.apiserver.http.rendering import renderer_of
 from cloudcore.apiserver.http.responses import respond_failure, respond_object
@@ -56,6 +55,7 @@ from cloudcore.errors import (
     NotFound,
     TooManyRequests,
 )
+from protocol.objects.resourcepaths import ResourcePath, parse_path, verb_of
 
 log = structlog.get_logger(__name__)
 
@@ -156,6 +156,8 @@ class App:
         self, request: web.BaseRequest, place: ResourcePath, query: Query, user: User
     ) -> web.StreamResponse:
         verb = verb_of(request.method, place, watch="watch" in query.values and query.flag("watch"))
+        if verb is None:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
         self._access.require(user, attributes_of(place, query, verb))
         with self._room(user.node, counted=verb != "watch"):
             return await self._perform(request, place, query, user, verb)

@@ -26,7 +26,6 @@ from cloudcore.apiserver.http.authn import AUTHENTICATED, User
 from cloudcore.apiserver.http.authz import Authorizer, forbidden
 from cloudcore.apiserver.http.bodies import decode_object
 from cloudcore.apiserver.http.negotiation import patch_type
-from cloudcore.apiserver.http.paths import ResourcePath, parse_path
 from cloudcore.apiserver.http.query import Query
 from cloudcore.apiserver.http.status import failure
 from cloudcore.apiserver.list import ListOptions, list_objects
@@ -40,6 +39,7 @@ from cloudcore.errors import RequestEntityTooLarge as TooLarge
 from cloudcore.security.accounttokens import account_groups
 from cloudcore.store.base import Record
 from protocol.objects.keys import Body
+from protocol.objects.resourcepaths import ResourcePath, parse_path
 
 WRITTEN: Final = "edge.aiokubeedge.io/written-by-request"
 """Annotation: the id of the last request of a pod on a device that wrote the object."""

@@ -218,6 +218,13 @@ async def test_each_verb_asks_for_its_right(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("method", "name"), [("POST", "/a"), ("PUT", ""), ("TRACE", "/a")])
+async def test_a_method_that_means_nothing_there_is_refused(tmp_path: Path, method: str, name: str) -> None:
+    async with served(tmp_path) as it:
+        code, body = await it.ask(method, f"/api/v1/namespaces/default/pods{name}", {})
+        assert (code, body["reason"]) == (405, "MethodNotAllowed")
+
+
 async def test_a_pod_shows_the_status_that_the_device_knows_now(tmp_path: Path) -> None:
     async with served(tmp_path) as it:
         it.store.status("web", {"phase": "Running"})

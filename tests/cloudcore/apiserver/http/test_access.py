@@ -5,8 +5,8 @@ import pytest
 
 from cloudcore.apiserver.http.access import attributes_of
 from cloudcore.apiserver.http.authz import Attributes
-from cloudcore.apiserver.http.paths import parse_path, verb_of
 from cloudcore.apiserver.http.query import split_target
+from protocol.objects.resourcepaths import parse_path, verb_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_what_a_request_would_do(method: str, target: str, attributes: Attribute
     place = parse_path(path)
     assert place is not None
     verb = verb_of(method, place, watch="watch" in query.values)
+    assert verb is not None
     assert attributes_of(place, query, verb) == attributes
 
 

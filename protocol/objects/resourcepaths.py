@@ -1,10 +1,8 @@
-"""What a request asks for, read from its method and path alone. Sans-IO."""
+"""The paths of the Kubernetes API, of the cloud's and of the device's: what a method and a path ask for. Sans-IO."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from cloudcore.errors import MethodNotAllowed
 
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -65,16 +63,15 @@ def _below(group: str, version: str, parts: list[str]) -> ResourcePath:
     return ResourcePath(group, version, resource, namespace, name, "/".join(below), watch, tail)
 
 
-def verb_of(method: str, path: ResourcePath, *, watch: bool) -> str:
-    """Return the API verb of a request: ``get``, ``list``, ``watch``, ``create``, ``deletecollection`` and so on.
+def verb_of(method: str, path: ResourcePath, *, watch: bool) -> str | None:
+    """Return the API verb of a request (``get``, ``list``, ``watch``, ``create``, ``deletecollection`` and so on).
+
+    None where the method means nothing there: the server then answers 405.
 
     Args:
         method: The HTTP method.
         path: The parsed path.
         watch: The query asks to watch.
-
-    Raises:
-        MethodNotAllowed: The method means nothing there.
     """
     if method in {"GET", "HEAD"}:
         if (watch or path.watch) and not path.subresource:
@@ -85,6 +82,4 @@ def verb_of(method: str, path: ResourcePath, *, watch: bool) -> str:
     verb = _VERBS.get(method)
     # POST makes something in a collection or below an object; PUT and PATCH speak of what is there.
     fits = (not path.name or path.subresource) if verb == "create" else path.name
-    if verb is None or not fits:
-        raise MethodNotAllowed("the server does not allow this method on the requested resource")
-    return verb
+    return verb if fits else None
