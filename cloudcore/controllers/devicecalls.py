@@ -136,7 +136,7 @@ class DeviceCallController:
         self._clock = context.clock
         self._devices = context.informers.for_resource(DEVICES)
         self._calls = context.informers.for_resource(DEVICE_CALLS)
-        self._calls.add_index(BY_DEVICE, _device_of)
+        self._calls.add_index(BY_DEVICE, device_of)
 
     def watches(self) -> Sequence[Watching[ObjectKey]]:
         """Follow calls, and the Devices that they are about."""
@@ -192,8 +192,9 @@ class DeviceCallController:
         return [key_of(DEVICE_CALLS, call) for call in calls]
 
 
-def _device_of(call: Body) -> Iterable[str]:
+def device_of(call: Body) -> Iterable[str]:
     """Index function: the Device of a call that has not ended."""
     if (call.get("status") or {}).get("phase") in {SUCCEEDED, FAILED}:
         return ()
-    return (f"{call['metadata']['namespace']}/{call['spec']['deviceName']}",)
+    device = (call.get("spec") or {}).get("deviceName")
+    return (f"{call['metadata']['namespace']}/{device}",) if device else ()

@@ -18,7 +18,7 @@ def _object(**properties: Schema) -> Schema:
 
 
 def _required(*names: str, **properties: Schema) -> Schema:
-    return {**_object(**properties), "required": list(names)}
+    return {**_object(**properties), **({"required": list(names)} if names else {})}
 
 
 def _list(items: Schema, key: str = "") -> Schema:
@@ -63,8 +63,8 @@ _OBSERVED: Final = {
 }
 
 
-def _whole(**parts: Schema) -> Schema:
-    return _object(apiVersion=_TEXT, kind=_TEXT, metadata={"type": "object"}, **parts)
+def _whole(*names: str, **parts: Schema) -> Schema:
+    return _required(*names, apiVersion=_TEXT, kind=_TEXT, metadata={"type": "object"}, **parts)
 
 
 MODEL: Final = _whole(
@@ -118,6 +118,7 @@ STATUS: Final = _whole(spec=_object(), status=_object(**_OBSERVED))
 """Of a DeviceStatus."""
 
 CALL: Final = _whole(
+    "spec",
     spec=_required(
         "deviceName",
         "method",

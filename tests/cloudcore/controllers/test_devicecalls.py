@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cloudcore.controllers.devicecalls import TTL_S, desired_of, with_desired
+from cloudcore.controllers.devicecalls import TTL_S, desired_of, device_of, with_desired
 from cloudcore.errors import Invalid, NotFound
 from protocol.objects.devices import DEVICE_MODELS, DEVICES
 from protocol.objects.keys import Body, ObjectKey
@@ -108,6 +108,18 @@ async def test_a_call_is_not_changed_and_needs_arguments() -> None:
         body: Body = {"metadata": {"name": "d", "namespace": "default"}, "spec": {"deviceName": "hall", "method": "m"}}
         with pytest.raises(Invalid):
             await made.client.create(DEVICE_CALLS, body)
+
+
+async def test_a_call_of_nothing_is_refused() -> None:
+    async with cloud() as made:
+        with pytest.raises(Invalid, match="spec"):
+            await made.client.create(DEVICE_CALLS, {"metadata": {"name": "d", "namespace": "default"}})
+
+
+def test_what_names_no_device_is_about_none() -> None:
+    nothing = {"metadata": {"name": "d", "namespace": "default"}}
+    assert not [*device_of(nothing), *device_of({**nothing, "spec": None}), *device_of({**nothing, "spec": {}})]
+    assert [*device_of({**nothing, "spec": {"deviceName": "hall"}})] == ["default/hall"]
 
 
 async def test_an_ended_call_goes_after_a_while() -> None:
