@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,14 +87,19 @@ def test_a_run_that_is_killed_leaves_nothing_behind() -> None:
     assert _surroundings() == before
 
 
+_OF_DOCKER = re.compile("docker[0-9]+|br-[0-9a-f]{12}|veth[0-9a-f]{7}")
+
+
 def _lives(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def _surroundings() -> tuple[str, str]:
-    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout
+def _surroundings() -> tuple[list[str], str]:
+    """Return the links and namespaces of the host, without a Docker Engine's: other tests run one at the same time."""
+    links = subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, check=True).stdout
+    names = [link["ifname"] for link in json.loads(links) if not _OF_DOCKER.fullmatch(link["ifname"])]
     namespaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
-    return links, namespaces
+    return names, namespaces
 
 
 def test_a_wall_clock_steps_and_the_monotonic_one_does_not(tmp_path: Path) -> None:
