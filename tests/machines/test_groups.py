@@ -62,7 +62,8 @@ asyncio.run(main())
 @pytest.mark.parametrize("who", ["nobody", "root"])
 async def test_an_agent_uses_what_systemd_has_given_it(node: Device, who: str) -> None:
     # Not root: the agent moves itself into a leaf. Root: it is in one already, as DelegateSubgroup= has it.
-    moves = "" if who == "nobody" else 'mkdir "$own/agent"; echo $$ > "$own/agent/cgroup.procs";'
+    # (0 is whoever writes it; systemd-run would take "$$" for a "$".)
+    moves = "" if who == "nobody" else 'mkdir "$own/agent" && echo 0 > "$own/agent/cgroup.procs" &&'
     script = f'own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); {moves} exec {PYTHON} -c "$0"'
     flags = [
         "--pipe",
