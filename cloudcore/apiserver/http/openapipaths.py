@@ -70,8 +70,12 @@ def paths_of(kinds: Iterable[Kind], schema_name: SchemaName, *, v3: bool) -> Doc
 class _Describer:
     """Writes the path items of one kind."""
 
-    def __init__(self, kind: Kind, schema: str, v3: bool, suffix: str = "") -> None:
+    def __init__(self, kind: Kind, schema: str, v3: bool, suffix: str = "", row: Subresource | None = None) -> None:
         self._kind = kind
+        # What travels: of a subresource its own kind. kubectl takes any PATCH of a kind to tell whether the server
+        # validates fields, and what is passed on to a pod's proxy says nothing of that.
+        body = kind if row is None or row.kind == kind.kind else row
+        self._body = {"group": body.group, "kind": body.kind, "version": body.version}
         self._suffix = suffix
         self._schema = schema
         self._v3 = v3
@@ -91,7 +95,7 @@ class _Describer:
     def subresource(self, row: Subresource, path: str) -> Document:
         """Return the path item of a subresource."""
         item = self._item(path)
-        describe = _Describer(self._kind, self._schema_of(row), self._v3, row.name.title())
+        describe = _Describer(self._kind, self._schema_of(row), self._v3, row.name.title(), row)
         for verb, method, action in _SUBRESOURCE:
             if verb in row.verbs:
                 item[method] = describe._streamed(action) if row.streamed else describe._operation(action)
@@ -119,7 +123,7 @@ class _Describer:
             "parameters": [self._parameter(name, "query") for name in _QUERY.get(action, ())],
             "responses": {"200": self._response(action)},
             "x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": {"group": kind.group, "kind": kind.kind, "version": kind.version},
+            "x-kubernetes-group-version-kind": self._body,
         }
         self._add_body(operation, action)
         return operation

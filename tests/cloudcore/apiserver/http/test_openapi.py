@@ -60,6 +60,16 @@ def test_operations_say_what_clients_look_for(openapi: OpenApi) -> None:
     assert "application/strategic-merge-patch+json" in patch["requestBody"]["content"]
 
 
+def test_every_patch_of_a_kind_says_that_fields_are_validated(openapi: OpenApi) -> None:
+    # kubectl asks the first it finds, in no order, and else validates by itself, with other words.
+    patches = [item["patch"] for item in document(openapi.v3("api/v1"))["paths"].values() if "patch" in item]
+    of_kinds = {each["x-kubernetes-group-version-kind"]["kind"] for each in patches}
+    assert {"Pod", "PodProxyOptions", "Service", "ServiceProxyOptions", "Node"} <= of_kinds
+    for patch in patches:
+        if not patch["x-kubernetes-group-version-kind"]["kind"].endswith("ProxyOptions"):
+            assert "fieldValidation" in [each["name"] for each in patch["parameters"]], patch["operationId"]
+
+
 def test_merge_keys_and_descriptions_are_kept(openapi: OpenApi) -> None:
     spec = document(openapi.v3("api/v1"))["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]
     assert spec["properties"]["containers"]["x-kubernetes-patch-merge-key"] == "name"
